@@ -1,0 +1,11 @@
+//! (being built)
+pub mod checkpoints;
+pub mod directory;
+pub mod epochs;
+pub mod files;
+pub mod flush;
+pub mod index;
+pub mod producers;
+pub mod recovery;
+pub mod segment;
+pub mod time_index;

@@ -1,0 +1,9 @@
+//! (being built)
+pub mod batch;
+pub mod bounds;
+pub mod bounds_table;
+pub mod compression;
+pub mod fetch;
+pub mod produce;
+pub mod table;
+pub mod varint;

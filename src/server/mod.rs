@@ -1,0 +1,4 @@
+//! (being built)
+pub mod accept;
+pub mod connection;
+pub mod frame;
