@@ -29,11 +29,13 @@ pub mod lookup;
 pub mod meta_properties;
 pub mod open;
 pub mod partition_dirs;
+pub mod producer_snapshot;
 pub mod producers;
 pub mod read;
 pub mod recovery;
 pub mod replay;
 pub mod segment;
+pub mod small_files;
 pub mod time_index;
 pub mod walk;
 
