@@ -11,7 +11,7 @@ use crate::log::flush::Urgency;
 use crate::log::index_rule::IndexRule;
 use crate::log::producers::Verdict;
 use crate::log::segment::Segment;
-use crate::log::{Active, Error, Log, LogConfig, Sealed, epochs, partition_dirs};
+use crate::log::{Active, EPOCHS_FILE, Error, Log, LogConfig, Sealed, partition_dirs};
 use crate::protocol::batch::{BatchHeader, TimestampType, ValidBatch};
 use crate::types::{LeaderEpoch, Millis, Offset};
 
@@ -187,7 +187,7 @@ impl Log {
         let written = created.and_then(|()| {
             partition_dirs::write_topic_id(path, self.topic_id)?;
             let text = self.epochs.to_text();
-            let epochs = path.join(epochs::FILE_NAME);
+            let epochs = path.join(EPOCHS_FILE);
             self.cx.files.write_file(&epochs, text.as_bytes(), false)
         });
         written.map_err(|e| self.cx.write_failed(Error::io("create", path, e)))?;

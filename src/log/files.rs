@@ -5,8 +5,8 @@
 //! No mmap (KAFKA-6343): `pread`, `pwritev`, `ftruncate`, `fdatasync`, `syncfs`, `fallocate`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::fs::File;
+use std::io::{self, IoSlice, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use rustix::fs::FallocateFlags;
 
 use crate::log::Error;
 use crate::log::directory::LogDirectory;
+use crate::log::small_files::{read_options, write_options};
 
 /// Never more log descriptors than this, however many `nofile` allows (storage.md section 11).
 const MAX_LOG_DESCRIPTORS: usize = 8_192;
@@ -116,8 +117,9 @@ impl Files {
     pub fn read_file(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         count(&self.counters.opens);
         count(&self.counters.reads);
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
+        let mut bytes = Vec::new();
+        match read_options().open(path) {
+            Ok(mut file) => file.read_to_end(&mut bytes).map(|_| Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -186,7 +188,7 @@ impl Files {
     pub fn sync_filesystem(&self, directory: &LogDirectory) -> io::Result<()> {
         self.fault(Class::Sync)?;
         count(&self.counters.filesystem_syncs);
-        directory.sync_file_system()
+        rustix::fs::syncfs(directory.handle()).map_err(Into::into)
     }
 
     /// Opens for reading and writing. `create` demands that there is no such file yet, except
@@ -196,8 +198,7 @@ impl Files {
             self.fault(Class::Create)?;
         }
         count(&self.counters.opens);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(create).open(path)?;
+        let file = write_options().read(true).create(create).open(path)?;
         if create && file.metadata()?.len() > 0 {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -231,9 +232,8 @@ impl Files {
     ) -> io::Result<()> {
         self.fault(Class::Create)?;
         count(&self.counters.opens);
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(truncate);
-        let file = options.open(path)?;
+        let mut options = write_options();
+        let file = options.create(true).truncate(truncate).open(path)?;
         self.write_at(&file, [bytes, &[]], position)?;
         if sync { self.sync_data(&file) } else { Ok(()) }
     }
@@ -280,7 +280,7 @@ impl Files {
     /// Cuts the file at `path` to `length` bytes if it is longer; an absent one is fine.
     pub fn shorten(&self, path: &Path, length: u64) -> io::Result<()> {
         count(&self.counters.opens);
-        match OpenOptions::new().write(true).open(path) {
+        match write_options().open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(e),
             Ok(file) if file.metadata()?.len() > length => self.truncate(&file, length),
@@ -291,7 +291,7 @@ impl Files {
     /// Makes the content of the file at `path` durable.
     pub fn sync_path(&self, path: &Path) -> io::Result<()> {
         count(&self.counters.opens);
-        self.sync_data(&File::open(path)?)
+        self.sync_data(&read_options().open(path)?)
     }
 
     /// Removes a file; one that is already gone is no error.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::log::context::{LogContext, Shared};
 use crate::log::files::{LogFile, PendingSync};
 use crate::log::segment::{IndexTails, Segment, file_name};
-use crate::log::{Error, Log, Sealed, epochs};
+use crate::log::{EPOCHS_FILE, Error, Log, Sealed};
 use crate::types::{Millis, Offset};
 
 /// One partition never has more unsynced bytes than this for long.
@@ -451,7 +451,7 @@ fn sync_indexes(cx: &LogContext, segment: &Segment) -> Result<(), Error> {
 }
 
 fn write_epochs(cx: &LogContext, shared: &Shared, text: &str, sync: bool) -> Result<(), Error> {
-    let path = shared.path.join(epochs::FILE_NAME);
+    let path = shared.path.join(EPOCHS_FILE);
     let written = cx.files.replace_file(&path, text.as_bytes(), sync);
     written.map_err(|e| Error::io("write", &path, e))
 }

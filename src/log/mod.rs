@@ -64,6 +64,9 @@ use index_rule::IndexRule;
 use producers::ProducerStates;
 use segment::Segment;
 
+/// Where each leader epoch begins: [`EpochCache::to_text`].
+const EPOCHS_FILE: &str = "leader-epoch-checkpoint";
+
 /// The topic settings a log obeys, in Kafka's names.
 #[derive(Clone, Debug)]
 pub struct LogConfig {

@@ -10,14 +10,14 @@ use tracing::{info, warn};
 
 use crate::log::append::max_age_ms;
 use crate::log::context::{LogContext, Shared};
-use crate::log::epochs::{self, EpochCache};
+use crate::log::epochs::EpochCache;
 use crate::log::flush::Durability;
 use crate::log::index::Entries;
 use crate::log::producers::ProducerStates;
 use crate::log::recovery::{self, Kept, OnCorruption, Recovered, Torn, Trust, Walked, base_of};
 use crate::log::segment::{Segment, file_name};
 use crate::log::walk::Step;
-use crate::log::{Active, Error, Log, LogConfig, Sealed, partition_dirs};
+use crate::log::{Active, EPOCHS_FILE, Error, Log, LogConfig, Sealed, partition_dirs};
 use crate::types::{Millis, Offset, TopicId};
 
 /// What is known about a log before its files are read.
@@ -450,7 +450,7 @@ impl Opening<'_> {
         recovered: &Recovered,
         durability: &mut Durability,
     ) -> Result<EpochCache, Error> {
-        let path = self.shared.path.join(epochs::FILE_NAME);
+        let path = self.shared.path.join(EPOCHS_FILE);
         let bytes = self.cx.files.read_file(&path);
         let bytes = bytes.map_err(|e| Error::io("read", &path, e))?;
         let stored = match bytes.as_deref().map(EpochCache::from_text) {
