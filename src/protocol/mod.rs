@@ -1,9 +1,13 @@
-//! (being built)
 pub mod batch;
 pub mod bounds;
 pub mod bounds_table;
 pub mod compression;
 pub mod fetch;
 pub mod produce;
+mod record_errors;
+mod record_input;
+pub mod records;
+pub mod snappy;
 pub mod table;
+pub mod validate;
 pub mod varint;
