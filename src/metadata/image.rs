@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::config::SecurityProtocol;
 use crate::metadata::records::{self, BrokerFeature, MetadataRecord, TOPIC_RESOURCE};
 use crate::metadata::sharded::{ShardKey, Sharded};
 use crate::types::{BrokerId, LeaderEpoch, TopicId};
@@ -95,31 +96,16 @@ pub struct Endpoint {
     pub security_protocol: SecurityProtocol,
 }
 
-/// Kafka's security protocols; the discriminants are its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(i16)]
-pub enum SecurityProtocol {
-    Plaintext = 0,
-    Ssl = 1,
-    SaslPlaintext = 2,
-    SaslSsl = 3,
-}
-
-impl SecurityProtocol {
-    pub fn id(self) -> i16 {
-        self as i16
-    }
-
-    pub fn from_id(id: i16) -> Option<SecurityProtocol> {
-        [
-            SecurityProtocol::Plaintext,
-            SecurityProtocol::Ssl,
-            SecurityProtocol::SaslPlaintext,
-            SecurityProtocol::SaslSsl,
-        ]
-        .into_iter()
-        .find(|protocol| protocol.id() == id)
-    }
+/// The security protocol of a number in a registration record.
+fn security_protocol(id: i16) -> Result<SecurityProtocol, String> {
+    let all = [
+        SecurityProtocol::Plaintext,
+        SecurityProtocol::Ssl,
+        SecurityProtocol::SaslPlaintext,
+        SecurityProtocol::SaslSsl,
+    ];
+    let named = all.into_iter().find(|protocol| protocol.id() == id);
+    named.ok_or_else(|| format!("names security protocol {id}, which does not exist"))
 }
 
 /// A record that does not fit the image it is applied to. Our own log never holds one, so the
@@ -187,15 +173,17 @@ impl Image {
         &'a self,
         other: &'a Image,
     ) -> impl Iterator<Item = (Option<&'a TopicImage>, Option<&'a TopicImage>)> {
-        self.topics.differing(&other.topics).flat_map(|(mine, theirs)| {
-            let changed = mine.iter().filter_map(|(name, topic)| {
-                let counterpart = theirs.get(name);
-                let same = counterpart.is_some_and(|theirs| Arc::ptr_eq(topic, theirs));
-                (!same).then(|| (Some(&**topic), counterpart.map(|topic| &**topic)))
-            });
-            let appeared = theirs.iter().filter(|(name, _)| !mine.contains_key(*name));
-            changed.chain(appeared.map(|(_, topic)| (None, Some(&**topic))))
-        })
+        self.topics
+            .differing(&other.topics)
+            .flat_map(|(mine, theirs)| {
+                let changed = mine.iter().filter_map(|(name, topic)| {
+                    let counterpart = theirs.get(name);
+                    let same = counterpart.is_some_and(|theirs| Arc::ptr_eq(topic, theirs));
+                    (!same).then(|| (Some(&**topic), counterpart.map(|topic| &**topic)))
+                });
+                let appeared = theirs.iter().filter(|(name, _)| !mine.contains_key(*name));
+                changed.chain(appeared.map(|(_, topic)| (None, Some(&**topic))))
+            })
     }
 
     /// The image after `records`, each with its offset, in log order.
@@ -257,14 +245,11 @@ impl Image {
 
     fn register(&mut self, record: &records::RegisterBroker) -> Result<(), String> {
         let endpoints = record.end_points.iter().map(|end_point| {
-            let id = end_point.security_protocol;
-            let security_protocol = SecurityProtocol::from_id(id)
-                .ok_or_else(|| format!("names security protocol {id}, which does not exist"))?;
             Ok(Endpoint {
                 listener: end_point.name.clone(),
                 host: end_point.host.clone(),
                 port: end_point.port,
-                security_protocol,
+                security_protocol: security_protocol(end_point.security_protocol)?,
             })
         });
         let broker = BrokerImage {
@@ -285,10 +270,13 @@ impl Image {
     fn change_broker(&mut self, record: &records::BrokerRegistrationChange) -> Result<(), String> {
         let id = record.broker_id;
         let broker = self.brokers.get_mut(&id);
-        let broker = broker.ok_or_else(|| format!("changes broker {id}, which is not registered"))?;
+        let broker =
+            broker.ok_or_else(|| format!("changes broker {id}, which is not registered"))?;
         if broker.epoch != record.broker_epoch {
             let (stored, named) = (broker.epoch, record.broker_epoch);
-            return Err(format!("changes broker {id} of epoch {named}, but it has {stored}"));
+            return Err(format!(
+                "changes broker {id} of epoch {named}, but it has {stored}"
+            ));
         }
         broker.fenced = record.fenced.unwrap_or(broker.fenced);
         broker.in_controlled_shutdown |= record.in_controlled_shutdown;
@@ -327,7 +315,9 @@ impl Image {
         let (expected, got) = (topic.partitions.len(), record.partition_id);
         if usize::try_from(got) != Ok(expected) {
             let name = &topic.name;
-            return Err(format!("adds partition {got} to topic '{name}' of {expected}"));
+            return Err(format!(
+                "adds partition {got} to topic '{name}' of {expected}"
+            ));
         }
         topic.partitions.push(PartitionImage {
             leader: record.leader,
@@ -364,8 +354,8 @@ impl Image {
     ) -> Result<(), String> {
         let configs = if resource_type == TOPIC_RESOURCE {
             let topic = self.topics.get_mut(resource);
-            let topic =
-                topic.ok_or_else(|| format!("configures topic '{resource}', which does not exist"))?;
+            let topic = topic
+                .ok_or_else(|| format!("configures topic '{resource}', which does not exist"))?;
             &mut Arc::make_mut(topic).configs
         } else {
             let key = (resource_type, resource.to_owned());
@@ -412,6 +402,14 @@ impl PartitionImage {
     }
 }
 
+/// Whether Kafka counts a topic as internal: clients hide it and do not write to it (R47).
+pub fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
+
 /// What is the same in both: used by tests to say that a rebuilt image is the same image.
 impl PartialEq for Image {
     fn eq(&self, other: &Image) -> bool {
@@ -422,7 +420,9 @@ impl PartialEq for Image {
             && self.next_producer_id == other.next_producer_id
             && self.configs == other.configs
             && self.topics.len() == other.topics.len()
-            && self.topics().all(|topic| other.topic(&topic.name) == Some(topic))
+            && self
+                .topics()
+                .all(|topic| other.topic(&topic.name) == Some(topic))
     }
 }
 

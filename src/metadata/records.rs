@@ -304,9 +304,17 @@ fn read_body(
     version: u32,
 ) -> Result<MetadataRecord, RecordError> {
     let record = match api_key {
-        0 => return Ok(MetadataRecord::RegisterBroker(RegisterBroker::read(input, version)?)),
+        0 => {
+            return Ok(MetadataRecord::RegisterBroker(RegisterBroker::read(
+                input, version,
+            )?));
+        }
         3 => return Ok(MetadataRecord::Partition(Partition::read(input, version)?)),
-        5 => return Ok(MetadataRecord::PartitionChange(PartitionChange::read(input)?)),
+        5 => {
+            return Ok(MetadataRecord::PartitionChange(PartitionChange::read(
+                input,
+            )?));
+        }
         17 => {
             let change = BrokerRegistrationChange::read(input)?;
             return Ok(MetadataRecord::BrokerRegistrationChange(change));
