@@ -53,7 +53,7 @@ pub fn register(
         return Decision::only(Err(error));
     }
     let stopped_cleanly =
-        existing.is_none_or(|existing| registration.previous_epoch == Some(existing.epoch));
+        existing.is_some_and(|existing| registration.previous_epoch == Some(existing.epoch));
     let (id, fenced) = (registration.broker_id, !registration.unfenced);
     let mut records = vec![MetadataRecord::RegisterBroker(record(registration, offset))];
     let is_active = active_with(image, id, !fenced);

@@ -86,3 +86,6 @@ pub fn bootstrap(image: &Image) -> Vec<MetadataRecord> {
         feature_level: METADATA_VERSION,
     }]
 }
+
+#[cfg(test)]
+mod scenarios;

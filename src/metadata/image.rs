@@ -449,3 +449,6 @@ impl ShardKey for TopicId {
         self.0.as_u128() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

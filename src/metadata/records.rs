@@ -360,3 +360,6 @@ fn read_body(
     input.no_tagged()?;
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests;
