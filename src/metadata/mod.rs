@@ -3,6 +3,7 @@
 //! threads are in `quorum`, decisions in `controller`.
 
 pub mod image;
+pub mod image_writer;
 pub mod publisher;
 mod record_bodies;
 pub mod records;
