@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use raft::{Config, RawNode, StateRole};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::controller::{
     self, Decision, Settings, as_log_records, brokers, first_record_offset, producer_ids, topics,
@@ -24,7 +24,9 @@ use crate::quorum::entry::offset_of;
 use crate::quorum::handle::{Command, Reply};
 use crate::quorum::log::LogError;
 use crate::quorum::raft_storage::RaftStorage;
+use crate::quorum::snapshot::{self, SnapshotId};
 use crate::quorum::{Publish, QuorumError};
+use crate::types::LeaderEpoch;
 
 /// Commands that share one append.
 const MAX_COMMANDS_PER_APPEND: usize = 256;
@@ -44,6 +46,8 @@ pub(super) struct Driver {
     publish: Box<Publish>,
     published: Arc<Image>,
     metadata: watch::Sender<Arc<Image>>,
+    /// The size of the log's segment that makes the next snapshot.
+    snapshot_at: u64,
 }
 
 /// Whether there is a Raft node to decide on.
@@ -71,6 +75,7 @@ impl Driver {
         let published = metadata.borrow().clone();
         let empty = Replay::after((*published).clone());
         let mut driver = Driver {
+            snapshot_at: boot.copies.snapshot_bytes,
             boot,
             node: Node::Resigned,
             committed: empty.clone(),
@@ -263,6 +268,36 @@ impl Driver {
             self.give_up(&error);
         }
         self.answer_committed();
+        self.snapshot();
+    }
+
+    /// Writes a snapshot when the log has grown by enough, and begins a new segment behind it.
+    /// A failure leaves the log as it is; the next attempt comes with as much log again.
+    fn snapshot(&mut self) {
+        let Node::Leader(node) = &mut self.node else {
+            return;
+        };
+        let image = self.committed.image();
+        let log = node.store().log();
+        let last = log.last_index();
+        if log.size() < self.snapshot_at || image.applied != offset_of(last) {
+            return;
+        }
+        let id = SnapshotId {
+            end_offset: log.end_offset(),
+            epoch: log.last_term() as LeaderEpoch,
+        };
+        let written = snapshot::write(&self.boot.dir(), id, image, self.boot.now());
+        let rolled = match written {
+            Ok(()) => node.mut_store().roll().map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let (size, bytes) = (node.store().log().size(), self.boot.copies.snapshot_bytes);
+        self.snapshot_at = size + bytes;
+        match rolled {
+            Ok(()) => info!(id.end_offset, id.epoch, "metadata snapshot"),
+            Err(error) => warn!(error, "no metadata snapshot, the log grows"),
+        }
     }
 
     /// Answers everything whose offset is in the published image.
@@ -343,7 +378,11 @@ impl Driver {
     fn stop(mut self, reply: Reply<()>) {
         self.commit();
         let stopped = match &mut self.node {
-            Node::Leader(node) => node.mut_store().note_all_synced().map_err(QuorumError::Log),
+            Node::Leader(node) => {
+                self.boot
+                    .to_index(self.committed.image(), node.store().log());
+                node.mut_store().note_all_synced().map_err(QuorumError::Log)
+            }
             _ => Err(self.node.refusal()),
         };
         reply.send(stopped.map_err(|error| error.response())).ok();

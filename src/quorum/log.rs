@@ -14,8 +14,9 @@ use raft::eraftpb::Entry;
 use tracing::warn;
 
 use crate::log::small_files::write_options;
+use crate::metadata::image::MetadataOffset;
 use crate::protocol::batch::{BatchHeader, crc_matches};
-use crate::quorum::entry::{self, offset_of};
+use crate::quorum::entry::{self, index_of, offset_of};
 use crate::types::{BrokerId, Millis, Offset};
 
 /// What can go wrong with the metadata log's files.
@@ -27,6 +28,12 @@ pub enum LogError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(
+        "the metadata log in {} begins at offset {begins}, and no snapshot there holds what \
+         comes before",
+        path.display()
+    )]
+    Missing { path: PathBuf, begins: Offset },
     #[error(
         "metadata log {} is damaged at byte {position}, offset {offset}: {problem}. \
          Offsets below {recovery_point} were on disk, so this is not a torn write; \
@@ -54,6 +61,24 @@ impl LogError {
 
 const SYNC: &str = "sync";
 
+/// The base offsets of the segments in `dir`, ascending.
+pub fn list_segments(dir: &Path) -> io::Result<Vec<Offset>> {
+    let mut bases = Vec::new();
+    for file in std::fs::read_dir(dir)? {
+        let name = file?.file_name();
+        let name = name.to_string_lossy();
+        let base = name.strip_suffix(".log").filter(|base| base.len() == 20);
+        bases.extend(base.and_then(|base| base.parse::<Offset>().ok()));
+    }
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// Where the segment of a base offset is.
+pub fn segment_path(dir: &Path, base: Offset) -> PathBuf {
+    dir.join(format!("{base:020}.log"))
+}
+
 /// See the module. Indexes are Raft's, from 1.
 #[derive(Debug)]
 pub struct MetadataLog {
@@ -75,14 +100,16 @@ pub struct MetadataLog {
 
 impl MetadataLog {
     /// Opens the segment that starts at offset `base`, or creates it (the caller syncs `dir`).
-    /// Everything below `recovery_point` is known to have been synced.
+    /// `term_before` is the term of the record before `base`; everything below `recovery_point`
+    /// is known to have been synced.
     pub fn open(
         dir: &Path,
         node_id: BrokerId,
         base: Offset,
+        term_before: u64,
         recovery_point: Offset,
     ) -> Result<MetadataLog, LogError> {
-        let path = dir.join(format!("{base:020}.log"));
+        let path = segment_path(dir, base);
         let file = write_options().read(true).create(true).open(&path);
         let file = file.map_err(|source| io_error("open", &path, source))?;
         let mut log = MetadataLog {
@@ -90,8 +117,8 @@ impl MetadataLog {
             file,
             node_id,
             positions: Vec::new(),
-            first_index: entry::index_of(crate::metadata::image::MetadataOffset(base)),
-            term_before: 0,
+            first_index: index_of(MetadataOffset(base)),
+            term_before,
             terms: Vec::new(),
             size: 0,
             recent: Vec::new(),
@@ -102,6 +129,11 @@ impl MetadataLog {
 
     pub fn first_index(&self) -> u64 {
         self.first_index
+    }
+
+    /// The offset behind the last entry.
+    pub fn end_offset(&self) -> Offset {
+        offset_of(self.last_index() + 1).0
     }
 
     /// `first_index − 1` when there is no entry.
@@ -262,7 +294,7 @@ impl MetadataLog {
                 }
             }
         };
-        let end_offset = offset_of(self.last_index() + 1).0;
+        let end_offset = self.end_offset();
         if end_offset < recovery_point {
             let problem = problem.unwrap_or("the file ends");
             let mut error = self.damaged(self.size, self.last_index() + 1, problem);
@@ -289,7 +321,7 @@ impl MetadataLog {
             path: self.path.clone(),
             position,
             offset: offset_of(index).0,
-            recovery_point: offset_of(self.last_index() + 1).0,
+            recovery_point: self.end_offset(),
             problem: problem.into(),
         }
     }

@@ -11,6 +11,7 @@ mod entry;
 mod handle;
 mod log;
 mod raft_storage;
+mod snapshot;
 mod vote;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +31,7 @@ use crate::controller::Settings;
 use crate::controller::brokers::Registration;
 use crate::error::Error;
 use crate::metadata::image::{ApplyError, Image};
-use crate::quorum::boot::Boot;
+use crate::quorum::boot::{Boot, Copies};
 use crate::quorum::driver::Driver;
 use crate::quorum::handle::{Command, QUEUE_LENGTH, stopped};
 use crate::quorum::raft_storage::Voter;
@@ -88,6 +89,10 @@ pub struct Quorum {
 /// first image, and returns. Blocks for the syncs of that: two on a new directory for the data
 /// (vote, first append) and two for names.
 pub fn start(args: QuorumArgs) -> Result<Quorum, QuorumError> {
+    start_with(args, Copies::DEFAULT)
+}
+
+fn start_with(args: QuorumArgs, copies: Copies) -> Result<Quorum, QuorumError> {
     let (commands, queue) = mpsc::channel(QUEUE_LENGTH);
     let image = Arc::new(Image::empty(&args.cluster_id));
     let (sender, metadata) = watch::channel(image);
@@ -101,6 +106,7 @@ pub fn start(args: QuorumArgs) -> Result<Quorum, QuorumError> {
             },
             cluster_id: args.cluster_id,
             clock: args.clock,
+            copies,
             registration: args.registration,
             free_reserve: args.free_reserve,
             on_failure: args.on_failure,

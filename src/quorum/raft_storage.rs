@@ -9,10 +9,14 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::quorum::entry::offset_of;
-use crate::quorum::log::{LogError, MetadataLog};
+use crate::log::small_files::sync_directory;
+use crate::quorum::log::{LogError, MetadataLog, list_segments, segment_path};
+use crate::quorum::snapshot;
 use crate::quorum::vote::{Found, QuorumState};
 use crate::types::{BrokerId, Offset};
+
+/// Snapshots that stay, with the log since the older: one may turn out not to be readable.
+const KEPT_SNAPSHOTS: usize = 2;
 
 /// Who this node is in the quorum: its disk belongs to its identity, so a wiped one is another
 /// member (KIP-853).
@@ -40,15 +44,10 @@ pub struct RaftStorage {
 }
 
 impl RaftStorage {
-    /// Reads the vote, recovers the log. `dir` exists.
-    pub fn open(dir: &Path, me: Voter) -> Result<RaftStorage, LogError> {
-        let failed = |source| vote_error("read", dir, source);
-        let found = QuorumState::read(dir).map_err(failed)?;
-        let mut state = match found {
-            Found::State(state) => state,
-            Found::Absent | Found::Unreadable => QuorumState::default(),
-        };
-        let log = MetadataLog::open(dir, me.node_id, 0, state.recovery_point)?;
+    /// Puts together what the directory holds: the vote as it was found, and the newest
+    /// segment, recovered.
+    pub fn new(dir: &Path, me: Voter, found: Found, log: MetadataLog) -> RaftStorage {
+        let mut state = found.state();
         // A vote that is lost, or older than the log, cannot mislead a sole voter: nobody else
         // was elected with it. It goes on above every term it can see.
         if state.leader_epoch < log.last_term() {
@@ -62,12 +61,39 @@ impl RaftStorage {
             state.leader_epoch = log.last_term();
             state.voted = None;
         }
-        Ok(RaftStorage {
+        RaftStorage {
             dir: dir.to_owned(),
             me,
             log,
             state,
-        })
+        }
+    }
+
+    /// Begins a new segment behind everything that is in the log; a snapshot holds that. What
+    /// no longer has to be kept is deleted: two snapshots stay, and the segments since the
+    /// older one.
+    pub fn roll(&mut self) -> Result<(), LogError> {
+        let base = self.end_offset();
+        let failed = |source| io_error("roll the log in", &self.dir, source);
+        let log = MetadataLog::open(&self.dir, self.me.node_id, base, self.log.last_term(), base)?;
+        sync_directory(&self.dir).map_err(failed)?;
+        self.log = log;
+        let snapshots = snapshot::list(&self.dir).map_err(failed)?;
+        let (old, kept) = snapshots.split_at(snapshots.len().saturating_sub(KEPT_SNAPSHOTS));
+        for old in old {
+            snapshot::remove(&self.dir, *old).map_err(failed)?;
+        }
+        let whole = kept.len() == KEPT_SNAPSHOTS;
+        let keep_from = kept
+            .first()
+            .filter(|_| whole)
+            .map_or(0, |oldest| oldest.end_offset);
+        for base in list_segments(&self.dir).map_err(failed)? {
+            if base < keep_from {
+                std::fs::remove_file(segment_path(&self.dir, base)).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn log(&self) -> &MetadataLog {
@@ -114,12 +140,12 @@ impl RaftStorage {
     }
 
     fn end_offset(&self) -> Offset {
-        offset_of(self.log.last_index() + 1).0
+        self.log.end_offset()
     }
 
     fn write(&mut self, state: QuorumState) -> Result<(), LogError> {
         let written = state.write(&self.dir);
-        written.map_err(|source| vote_error("write", &self.dir, source))?;
+        written.map_err(|source| io_error("write the vote in", &self.dir, source))?;
         self.state = state;
         Ok(())
     }
@@ -173,10 +199,10 @@ impl Storage for RaftStorage {
     }
 }
 
-fn vote_error(action: &'static str, dir: &Path, source: io::Error) -> LogError {
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> LogError {
     LogError::Io {
         action,
-        path: dir.join(crate::quorum::vote::FILE_NAME),
+        path: path.to_owned(),
         source,
     }
 }

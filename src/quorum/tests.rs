@@ -27,6 +27,14 @@ impl Node {
     }
 
     fn try_start(dir: &Path, previous_epoch: Option<i64>) -> Result<Node, QuorumError> {
+        Node::start_with(dir, previous_epoch, Copies::DEFAULT)
+    }
+
+    fn start_with(
+        dir: &Path,
+        previous_epoch: Option<i64>,
+        copies: Copies,
+    ) -> Result<Node, QuorumError> {
         let published: Arc<Mutex<Vec<Arc<Image>>>> = Arc::default();
         let seen = published.clone();
         let args = QuorumArgs {
@@ -60,7 +68,7 @@ impl Node {
             free_reserve: Box::new(|| false),
             on_failure: Box::new(|_| {}),
         };
-        let quorum = start(args)?;
+        let quorum = start_with(args, copies)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
@@ -180,7 +188,7 @@ struct MetadataRecordAt;
 impl MetadataRecordAt {
     fn registration(dir: &Path, offset: i64) -> Option<BrokerId> {
         let dir = dir.join(DIRECTORY);
-        let log = super::log::MetadataLog::open(&dir, BrokerId(1), 0, 0).unwrap();
+        let log = super::log::MetadataLog::open(&dir, BrokerId(1), 0, 0, 0).unwrap();
         let index = offset as u64 + 1;
         let entry = log.entries(index, index + 1, 0).unwrap().remove(0);
         use crate::metadata::records::MetadataRecord;
@@ -315,4 +323,137 @@ fn after_a_stop_callers_hear_that_the_controller_is_gone() {
     runtime.block_on(node.quorum.stop()).unwrap();
     let answer = runtime.block_on(controller.allocate_producer_ids());
     assert_eq!(answer.unwrap_err().code, ResponseError::NotController);
+}
+
+/// Copies of the image after every few decisions.
+const EARLY: Copies = Copies {
+    snapshot_bytes: 2000,
+    index_entries: u64::MAX,
+};
+
+fn files(dir: &Path, suffix: &str) -> Vec<String> {
+    let names = fs::read_dir(dir.join(DIRECTORY)).unwrap();
+    let names = names.map(|file| file.unwrap().file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(suffix)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn snapshots_take_the_place_of_the_log_and_two_of_them_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start_with(dir.path(), None, EARLY).unwrap();
+    for i in 0..30 {
+        node.create(&format!("t{i}"), 2).unwrap();
+    }
+    let before = node.image();
+    drop(node);
+    let (checkpoints, logs) = (files(dir.path(), ".checkpoint"), files(dir.path(), ".log"));
+    assert_eq!(
+        (checkpoints.len(), logs.len()),
+        (2, 2),
+        "{checkpoints:?} {logs:?}"
+    );
+    assert_eq!(
+        checkpoints[1][..20],
+        logs[1][..20],
+        "the log begins where the snapshot ends"
+    );
+
+    let node =
+        Node::start_with(dir.path(), Some(before.brokers[&BrokerId(1)].epoch), EARLY).unwrap();
+    assert_eq!(topics(&node.image()), topics(&before));
+    assert_eq!(
+        node.image().topic("t3").unwrap().configs["retention.ms"],
+        "5"
+    );
+    node.create("more", 1).unwrap();
+    let before = node.image();
+    drop(node);
+
+    // The newest snapshot is lost: the one before it and the log since do as well.
+    let newest = files(dir.path(), ".checkpoint").pop().unwrap();
+    let newest = dir.path().join(DIRECTORY).join(newest);
+    let bytes = fs::read(&newest).unwrap();
+    fs::write(&newest, &bytes[..bytes.len() - 1]).unwrap();
+    let node =
+        Node::start_with(dir.path(), Some(before.brokers[&BrokerId(1)].epoch), EARLY).unwrap();
+    assert_eq!(topics(&node.image()), topics(&before));
+    drop(node);
+
+    // Both are lost: nothing is invented.
+    for name in files(dir.path(), ".checkpoint") {
+        fs::remove_file(dir.path().join(DIRECTORY).join(name)).unwrap();
+    }
+    let Err(error) = Node::start_with(dir.path(), None, EARLY) else {
+        panic!("started without the beginning of its metadata");
+    };
+    assert!(error.to_string().contains("no snapshot there"), "{error}");
+}
+
+#[test]
+fn an_unfinished_snapshot_and_a_roll_that_did_not_happen_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create("a", 1).unwrap();
+    let image = node.image();
+    let id = super::snapshot::SnapshotId {
+        end_offset: image.applied.0 + 1,
+        epoch: 1,
+    };
+    node.create("b", 1).unwrap();
+    drop(node);
+    let metadata = dir.path().join(DIRECTORY);
+    super::snapshot::write(&metadata, id, &image, 0).unwrap();
+    fs::write(
+        metadata.join(format!("{:020}-{:010}.checkpoint.part", 99, 1)),
+        "part",
+    )
+    .unwrap();
+    let node = Node::start(dir.path());
+    assert_eq!(node.image().topic_count(), 2);
+    assert_eq!(files(dir.path(), ".part"), [""; 0]);
+}
+
+#[test]
+fn the_index_may_be_right_behind_lost_or_garbage() {
+    let index = Copies {
+        index_entries: 1,
+        ..Copies::DEFAULT
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(DIRECTORY).join(crate::store::DIRECTORY);
+    let node = Node::start_with(dir.path(), None, index).unwrap();
+    node.create("a", 2).unwrap();
+    let mut epoch = node.epoch();
+    node.stop();
+    assert!(path.is_dir());
+    let check = |damage: &dyn Fn(), epoch: &mut i64, expected: usize| {
+        damage();
+        let node = Node::start_with(dir.path(), Some(*epoch), index).unwrap();
+        assert_eq!(node.image().topic_count(), expected);
+        assert_eq!(
+            node.image().topic("a").unwrap().partitions[1].leader_epoch,
+            0
+        );
+        *epoch = node.epoch();
+        node
+    };
+    // As the stop left it.
+    let node = check(&|| {}, &mut epoch, 1);
+    node.create("b", 1).unwrap();
+    drop(node);
+    // Behind the log.
+    check(&|| {}, &mut epoch, 2).stop();
+    // Damaged in every file.
+    let garbage = || {
+        for file in fs::read_dir(&path).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_file() {
+                fs::write(file, "garbage").unwrap();
+            }
+        }
+    };
+    check(&garbage, &mut epoch, 2).stop();
+    check(&|| fs::remove_dir_all(&path).unwrap(), &mut epoch, 2).stop();
 }

@@ -43,6 +43,16 @@ pub enum Found {
     State(QuorumState),
 }
 
+impl Found {
+    /// What to go on from: of a file that is lost, nothing is left.
+    pub fn state(&self) -> QuorumState {
+        match self {
+            Found::State(state) => *state,
+            Found::Absent | Found::Unreadable => QuorumState::default(),
+        }
+    }
+}
+
 impl QuorumState {
     pub fn read(dir: &Path) -> io::Result<Found> {
         let bytes = match read_small_file(&dir.join(FILE_NAME), MAX_FILE_BYTES) {
