@@ -1,1 +1,163 @@
-//! (being built)
+//! Binds the listeners and accepts connections. The loop never sleeps and never waits for a
+//! handler (R39); when descriptors run out it waits for a connection to close.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tracing::Instrument;
+
+use crate::api::Peer;
+use crate::broker::Shared;
+use crate::config::Listener;
+use crate::server::connection;
+
+/// Connections that may wait for accept: 5,000 clients at once meet no SYN retry (R39).
+const BACKLOG: i32 = 4096;
+/// After running out of descriptors the loop tries again at least this often.
+const RETRY_ACCEPT: Duration = Duration::from_millis(100);
+
+/// A listener that is bound but does not accept yet.
+pub struct BoundListener {
+    name: Arc<str>,
+    sockets: Vec<TcpListener>,
+}
+
+/// Binds one configured listener.
+///
+/// # Errors
+/// One sentence that names the listener and the address.
+pub async fn bind(listener: &Listener) -> anyhow::Result<BoundListener> {
+    let mut sockets: Vec<TcpListener> = Vec::new();
+    for mut address in addresses(&listener.host, listener.port).await? {
+        // With port 0 the second family takes the port the first one was given.
+        if let (0, Some(first)) = (address.port(), sockets.first()) {
+            address.set_port(first.local_addr()?.port());
+        }
+        match bind_one(address) {
+            Ok(socket) => sockets.push(socket),
+            // `localhost` and the default may name ::1 on a machine without IPv6.
+            Err(error) if address.is_ipv6() && no_such_address(&error) => {}
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("listener {} cannot listen on {address}", listener.name)
+                });
+            }
+        }
+    }
+    anyhow::ensure!(!sockets.is_empty(), "listener {} has no usable address", listener.name);
+    Ok(BoundListener { name: listener.name.as_str().into(), sockets })
+}
+
+impl BoundListener {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port it is bound to, which is the kernel's choice where 0 was configured.
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.sockets[0].local_addr()?.port())
+    }
+
+    /// Starts accepting on every address.
+    pub fn serve(self, shared: &Arc<Shared>, stopping: &watch::Receiver<bool>) {
+        for socket in self.sockets {
+            let accept = accept_loop(socket, self.name.clone(), shared.clone(), stopping.clone());
+            tokio::spawn(accept);
+        }
+    }
+}
+
+async fn accept_loop(
+    socket: TcpListener,
+    listener: Arc<str>,
+    shared: Arc<Shared>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let freed = Arc::new(Notify::new());
+    let mut exhausted = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                exhausted = false;
+                spawn_connection(stream, address, &listener, &shared, &stopping, &freed);
+            }
+            Err(error) => {
+                if !exhausted {
+                    tracing::warn!(%listener, %error, "accepting connections failed");
+                }
+                exhausted = true;
+                let _ = tokio::time::timeout(RETRY_ACCEPT, freed.notified()).await;
+            }
+        }
+    }
+}
+
+fn spawn_connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    listener: &Arc<str>,
+    shared: &Arc<Shared>,
+    stopping: &watch::Receiver<bool>,
+    freed: &Arc<Notify>,
+) {
+    let _ = stream.set_nodelay(true);
+    let peer = Peer { address, listener: listener.clone(), client_id: None };
+    let span = tracing::debug_span!("connection", peer = %address, client_id = tracing::field::Empty);
+    let (shared, stopping, freed) = (shared.clone(), stopping.clone(), freed.clone());
+    tokio::spawn(
+        async move {
+            connection::serve(shared, stream, peer, stopping).await;
+            freed.notify_one();
+        }
+        .instrument(span),
+    );
+}
+
+/// R40: an empty or wildcard host means both families, `::` accepting IPv4 too.
+async fn addresses(host: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
+    if host.is_empty() || host == "0.0.0.0" || host == "::" {
+        return Ok(vec![wildcard(port)]);
+    }
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .with_context(|| format!("the listener host {host} does not resolve"))?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+fn wildcard(port: u16) -> SocketAddr {
+    match Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)) {
+        Ok(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into(),
+        Err(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into(),
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn no_such_address(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    )
+}
