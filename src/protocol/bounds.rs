@@ -565,6 +565,27 @@ mod tests {
     }
 
     #[test]
+    fn the_table_knows_how_large_the_crates_structs_are() {
+        use kafka_protocol::messages::{
+            create_topics_request, metadata_request, offset_fetch_request,
+        };
+        let first_array = |api_key, version| {
+            let fields = Message::find(api_key, version).expect("known").fields;
+            let found = fields.iter().find_map(|f| match f.shape {
+                Shape::Array(_, size) if f.is_in(version) => Some(size),
+                _ => None,
+            });
+            found.expect("an array")
+        };
+        let topic = size_of::<metadata_request::MetadataRequestTopic>();
+        assert_eq!(first_array(METADATA, 9), topic);
+        let topic = size_of::<create_topics_request::CreatableTopic>();
+        assert_eq!(first_array(19, 7), topic);
+        let group = size_of::<offset_fetch_request::OffsetFetchRequestGroup>();
+        assert_eq!(first_array(9, 8), group);
+    }
+
+    #[test]
     fn the_table_is_sorted_and_lists_versions_in_order() {
         assert!(MESSAGES.is_sorted_by(|a, b| a.api_key < b.api_key));
         assert!(MESSAGES.iter().all(|m| m.first_version <= m.last_version));
