@@ -6,7 +6,8 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
 use thiserror::Error;
 
-use super::bounds::{self, BoundsError, Message};
+use super::bounds::{self, BoundsError};
+use super::shape::Message;
 
 /// Key, version, correlation id and the length of the client id.
 const FIXED_SIZE: usize = 10;

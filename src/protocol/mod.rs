@@ -9,5 +9,6 @@ pub mod fetch;
 pub mod header;
 pub mod legacy;
 pub mod produce;
+pub mod shape;
 pub mod table;
 pub mod varint;

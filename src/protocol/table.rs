@@ -4,6 +4,9 @@
 
 use kafka_protocol::protocol::VersionRange;
 
+use Codec::{Hand, LegacyUpTo};
+use Listener::Controller;
+
 /// One API.
 #[derive(Debug)]
 pub struct Api {
@@ -88,9 +91,6 @@ const fn api(key: i16, name: &'static str, min: i16, max: i16, milestone: u8) ->
         codec: Codec::Crate,
     }
 }
-
-use Codec::{Hand, LegacyUpTo};
-use Listener::Controller;
 
 /// Sorted by key. The streams groups (88, 89) join with the profile of Kafka 4.3 (R11).
 #[rustfmt::skip]
@@ -189,7 +189,7 @@ mod tests {
     use kafka_protocol::protocol::Message;
 
     use super::*;
-    use crate::protocol::bounds;
+    use crate::protocol::shape;
 
     fn find(key: i16) -> &'static Api {
         TABLE.iter().find(|api| api.key == key).expect("a row")
@@ -280,7 +280,7 @@ mod tests {
     fn every_row_has_a_shape_for_each_of_its_versions() {
         for api in TABLE {
             for version in api.advertised.min..=api.advertised.max {
-                let shape = bounds::Message::find(api.key, version);
+                let shape = shape::Message::find(api.key, version);
                 assert_eq!(shape.map(|s| s.name), Some(api.name), "v{version}");
             }
         }

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestKind};
-use ottla::protocol::bounds::{BoundsError, Field, Message, Shape, check};
+use ottla::protocol::bounds::{BoundsError, check};
 use ottla::protocol::bounds_table::MESSAGES;
+use ottla::protocol::shape::{Field, Message, Shape};
 use ottla::protocol::varint;
 
 /// Key and version of every request in the table.
