@@ -9,6 +9,7 @@ use kafka_protocol::messages::api_versions_response::{
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{StrBytes, VersionRange};
 
+use super::{Outcome, RequestContext, answer};
 use crate::error::ResponseError;
 use crate::protocol::table::{self, Api};
 
@@ -32,6 +33,11 @@ const FEATURES: &[Feature] = &[Feature {
     max: 27,
     finalized: 27,
 }];
+
+pub fn handle(cx: &RequestContext, request: ApiVersionsRequest) -> Outcome {
+    let applied = cx.shared.image().applied.0;
+    answer::now(cx, cx.version(), &answer(cx.version(), &request, applied))
+}
 
 /// The answer to a request of a served `version`. `applied` is the metadata offset this broker has
 /// applied, the epoch of the finalised features: it never goes back, also across restarts (R29).

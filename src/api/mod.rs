@@ -8,6 +8,7 @@ mod create_topics;
 mod delete_topics;
 mod describe_cluster;
 mod fetch;
+mod fetch_pass;
 pub mod fetch_session;
 mod find_coordinator;
 mod init_producer_id;
@@ -15,24 +16,22 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
-mod topic_names;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_protocol::messages::{
-    CreateTopicsRequest, DescribeClusterRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
-};
 use kafka_protocol::protocol::Decodable;
 use tracing::Instrument;
 
 pub use answer::{Answer, Outcome, Parked};
 
 use crate::broker::Shared;
-use crate::protocol::bounds::{self, RequestHeader};
-use crate::protocol::{legacy, table};
+use crate::protocol::header::{self, HeaderError, RequestHeader};
+use crate::protocol::{bounds, legacy, table};
+
+const PRODUCE: i16 = 0;
+const API_VERSIONS: i16 = 18;
 
 /// Who is at the other end of a connection.
 pub struct Peer {
@@ -76,8 +75,21 @@ impl Disconnect {
         matches!(self, Disconnect::Malformed(_))
     }
 
-    fn malformed(cause: impl std::fmt::Display) -> Disconnect {
+    pub(crate) fn malformed(cause: impl std::fmt::Display) -> Disconnect {
         Disconnect::Malformed(cause.to_string())
+    }
+}
+
+impl From<HeaderError> for Disconnect {
+    fn from(error: HeaderError) -> Disconnect {
+        match error {
+            HeaderError::Unknown { api_key, api_version, client_id } => Disconnect::NotServed {
+                api_key,
+                api_version,
+                client_id: client_id.as_deref().map(Arc::from),
+            },
+            other => Disconnect::malformed(other),
+        }
     }
 }
 
@@ -86,7 +98,7 @@ impl Disconnect {
 /// # Errors
 /// [`Disconnect`] closes the connection, and only this connection.
 pub fn dispatch(shared: &Arc<Shared>, peer: &mut Peer, frame: Bytes) -> Result<Outcome, Disconnect> {
-    let header = bounds::parse_request_header(&frame).map_err(Disconnect::malformed)?;
+    let header = header::parse_request_header(&frame)?;
     remember_client_id(peer, &header);
     let span = tracing::debug_span!(
         "request",
@@ -110,40 +122,37 @@ pub fn dispatch(shared: &Arc<Shared>, peer: &mut Peer, frame: Bytes) -> Result<O
 
 fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     let (key, version) = (cx.header.api_key, cx.header.api_version);
-    if !table::is_served(key, version) {
-        if key == table::API_KEY_API_VERSIONS {
+    if !table::served(key).is_some_and(|api| api.answers(version)) {
+        if key == API_VERSIONS {
             return Ok(answer::now(cx, 0, &api_versions::unsupported_version_answer()));
         }
-        return Err(Disconnect::NotServed {
-            api_key: key,
-            api_version: version,
-            client_id: cx.peer.client_id.clone(),
-        });
+        let client_id = cx.peer.client_id.clone();
+        return Err(Disconnect::NotServed { api_key: key, api_version: version, client_id });
     }
     match key {
-        0 => return produce::handle(cx, body),
+        PRODUCE => return produce::handle(cx, body),
         1 => return fetch::handle(cx, body),
         _ => {}
     }
     bounds::check(key, version, &body).map_err(Disconnect::malformed)?;
     Ok(match key {
-        2 => list_offsets::handle(cx, decode::<ListOffsetsRequest>(version, body)?),
-        3 => metadata::handle(cx, decode::<MetadataRequest>(version, body)?),
-        10 => find_coordinator::handle(cx, decode::<FindCoordinatorRequest>(version, body)?),
-        18 => api_versions::handle(cx, decode(version, body)?),
-        19 => create_topics::handle(cx, match version {
-            0..=1 => legacy::decode_create_topics(version, body).map_err(Disconnect::malformed)?,
-            _ => decode::<CreateTopicsRequest>(version, body)?,
-        }),
-        20 => delete_topics::handle(cx, match version {
-            0 => legacy::decode_delete_topics(body).map_err(Disconnect::malformed)?,
-            _ => decode(version, body)?,
-        }),
-        22 => init_producer_id::handle(cx, decode::<InitProducerIdRequest>(version, body)?),
-        23 => offset_for_leader_epoch::handle(cx, decode::<OffsetForLeaderEpochRequest>(version, body)?),
-        60 => describe_cluster::handle(cx, decode::<DescribeClusterRequest>(version, body)?),
+        2 => list_offsets::handle(cx, decode(version, body)?),
+        3 => metadata::handle(cx, decode(version, body)?),
+        10 => find_coordinator::handle(cx, decode(version, body)?),
+        API_VERSIONS => api_versions::handle(cx, decode(version, body)?),
+        19 if version <= 1 => create_topics::handle(cx, legacy(legacy::decode_create_topics(&body, version))?),
+        19 => create_topics::handle(cx, decode(version, body)?),
+        20 if version == 0 => delete_topics::handle(cx, legacy(legacy::decode_delete_topics(&body, version))?),
+        20 => delete_topics::handle(cx, decode(version, body)?),
+        22 => init_producer_id::handle(cx, decode(version, body)?),
+        23 => offset_for_leader_epoch::handle(cx, decode(version, body)?),
+        60 => describe_cluster::handle(cx, decode(version, body)?),
         _ => unreachable!("API key {key} is in the table but has no handler"),
     })
+}
+
+fn legacy<R>(decoded: Option<R>) -> Result<R, Disconnect> {
+    decoded.ok_or_else(|| Disconnect::malformed("a legacy version that does not decode"))
 }
 
 fn decode<R: Decodable>(version: i16, mut body: Bytes) -> Result<R, Disconnect> {

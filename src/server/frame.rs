@@ -3,7 +3,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::protocol::table::API_KEY_PRODUCE;
+/// The one API whose frames may be as large as `socket.request.max.bytes`.
+const API_KEY_PRODUCE: i16 = 0;
 
 /// Largest frame of any request but Produce, in bytes. No other request carries user data.
 const MAX_OTHER_FRAME: usize = 8 << 20;
