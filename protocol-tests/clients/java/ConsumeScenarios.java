@@ -23,7 +23,7 @@ final class ConsumeScenarios {
         scenarios.put("consume-from-timestamp", this::fromTimestamp);
     }
 
-    private String earliest() throws Exception {
+    private void earliest() throws Exception {
         TopicPartition partition = cluster.create("consume-earliest");
         cluster.sendAsOneBatch(partition, "a", "b");
         cluster.sendAsOneBatch(partition, "c");
@@ -32,10 +32,9 @@ final class ConsumeScenarios {
             consumer.seekToBeginning(List.of(partition));
             Check.values(Cluster.read(consumer, 3), 0, "a", "b", "c");
         }
-        return "";
     }
 
-    private String latest() throws Exception {
+    private void latest() throws Exception {
         TopicPartition partition = cluster.create("consume-latest");
         cluster.sendAsOneBatch(partition, "before 0", "before 1");
         try (Consumer<byte[], byte[]> consumer = cluster.consumer(partition)) {
@@ -45,21 +44,19 @@ final class ConsumeScenarios {
             cluster.sendAsOneBatch(partition, "after 2", "after 3");
             Check.values(Cluster.read(consumer, 2), 2, "after 2", "after 3");
         }
-        return "";
     }
 
-    private String fromOffset() throws Exception {
+    private void fromOffset() throws Exception {
         TopicPartition partition = cluster.create("consume-from-offset");
         cluster.sendAsOneBatch(partition, "0", "1", "2", "3", "4");
         try (Consumer<byte[], byte[]> consumer = cluster.consumer(partition)) {
             consumer.seek(partition, 3);
             Check.values(Cluster.read(consumer, 2), 3, "3", "4");
         }
-        return "from inside a batch";
     }
 
     /** The answer is the first offset whose timestamp is not below the one asked for. */
-    private String fromTimestamp() throws Exception {
+    private void fromTimestamp() throws Exception {
         TopicPartition partition = cluster.create("consume-from-timestamp");
         long base = System.currentTimeMillis() - 60_000;
         try (Producer<byte[], byte[]> producer = cluster.producer()) {
@@ -78,7 +75,6 @@ final class ConsumeScenarios {
             consumer.seek(partition, offsetAt(consumer, partition, base + 2500));
             Check.values(Cluster.read(consumer, 3), 1, "at 3000", "at 2000", "at 4000");
         }
-        return "";
     }
 
     private static Long offsetAt(Consumer<?, ?> consumer, TopicPartition partition, long timestamp) {

@@ -59,7 +59,7 @@ final class ProduceScenarios {
         return new RecordHeader(key, value.getBytes());
     }
 
-    private String produceConsume() throws Exception {
+    private void produceConsume() throws Exception {
         TopicPartition partition = cluster.create("produce-consume");
         List<Sample> samples = samples();
         long minuteAgo = System.currentTimeMillis() - 60_000;
@@ -81,7 +81,6 @@ final class ProduceScenarios {
             Check.equal(got.timestampType(), TimestampType.CREATE_TIME, "timestamp type");
             Check.equal(got.offset(), (long) i, "offset");
         }
-        return "";
     }
 
     /** Every send is acknowledged, in order, from offset 0. */
@@ -92,7 +91,7 @@ final class ProduceScenarios {
         }
     }
 
-    private String codec(String codec) throws Exception {
+    private void codec(String codec) throws Exception {
         TopicPartition partition = cluster.create("codec-" + codec);
         String[] values = numbered(200);
         try (Producer<byte[], byte[]> producer =
@@ -100,7 +99,6 @@ final class ProduceScenarios {
             send(producer, partition, values);
         }
         Check.values(cluster.readAll(partition, values.length), 0, values);
-        return "";
     }
 
     /** Values that every codec makes smaller. */
@@ -120,7 +118,7 @@ final class ProduceScenarios {
         promisedOffsets(acks);
     }
 
-    private String idempotentProduce() throws Exception {
+    private void idempotentProduce() throws Exception {
         TopicPartition partition = cluster.create("idempotent-produce");
         String[] values = numbered(5000);
         // Small batches: several requests in flight, a few hundred sequences per producer.
@@ -129,10 +127,9 @@ final class ProduceScenarios {
             send(producer, partition, values);
         }
         Check.values(cluster.readAll(partition, values.length), 0, values);
-        return values.length + " records";
     }
 
-    private String recordAtLimit() throws Exception {
+    private void recordAtLimit() throws Exception {
         TopicPartition partition = cluster.create("record-at-limit");
         byte[] value = new byte[LARGEST_VALUE];
         for (int i = 0; i < value.length; i++) {
@@ -142,14 +139,13 @@ final class ProduceScenarios {
             producer.send(lone(partition, value)).get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
         }
         Check.bytes(cluster.readAll(partition, 1).get(0).value(), value, "value");
-        return "batch of 1048588 bytes";
     }
 
     private static ProducerRecord<byte[], byte[]> lone(TopicPartition partition, byte[] value) {
         return new ProducerRecord<>(partition.topic(), 0, null, value);
     }
 
-    private String recordTooLarge() throws Exception {
+    private void recordTooLarge() throws Exception {
         TopicPartition partition = cluster.create("record-too-large");
         try (Producer<byte[], byte[]> producer = cluster.producer("max.request.size", "2000000")) {
             try {
@@ -166,6 +162,5 @@ final class ProduceScenarios {
                     .get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
         }
         Check.values(cluster.readAll(partition, 1), 0, "fits");
-        return "MESSAGE_TOO_LARGE, the next record passes";
     }
 }

@@ -26,7 +26,7 @@ final class TopicScenarios {
         scenarios.put("delete-and-recreate", this::deleteAndRecreate);
     }
 
-    private String createTopic() throws Exception {
+    private void createTopic() throws Exception {
         String topic = cluster.topic("create-topic");
         try (Admin admin = cluster.admin()) {
             Cluster.Created created = cluster.create(admin, topic, 3);
@@ -42,7 +42,6 @@ final class TopicScenarios {
                 Check.that(e.getCause() instanceof TopicExistsException, "second time: " + e.getCause());
             }
         }
-        return "3 partitions with leaders";
     }
 
     private static Set<Integer> partitions(Consumer<?, ?> consumer, String topic) {
@@ -56,17 +55,16 @@ final class TopicScenarios {
         return led;
     }
 
-    private String autoCreate() throws Exception {
+    private void autoCreate() throws Exception {
         TopicPartition partition = new TopicPartition(cluster.topic("auto-create"), 0);
         try (Producer<byte[], byte[]> producer = cluster.producer()) {
             producer.send(new ProducerRecord<>(partition.topic(), "first try".getBytes()))
                     .get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
         }
         Check.values(cluster.readAll(partition, 1), 0, "first try");
-        return "";
     }
 
-    private String deleteAndRecreate() throws Exception {
+    private void deleteAndRecreate() throws Exception {
         String topic = cluster.topic("delete-and-recreate");
         try (Admin admin = cluster.admin()) {
             Cluster.Created first = cluster.create(admin, topic, 1);
@@ -82,6 +80,5 @@ final class TopicScenarios {
             Check.that(!first.result().topicId(topic).get().equals(second.result().topicId(topic).get()),
                     "the new topic has the old topic's id");
         }
-        return "new topic id";
     }
 }
