@@ -1,1 +1,5 @@
+//! What judges Ottla from outside, in one test binary.
 
+mod broker;
+mod clients;
+mod stored_batches;
