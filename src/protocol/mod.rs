@@ -1,9 +1,10 @@
-//! (being built)
 pub mod batch;
 pub mod bounds;
 pub mod bounds_table;
 pub mod compression;
 pub mod fetch;
 pub mod produce;
+pub mod records;
 pub mod table;
+pub mod validate;
 pub mod varint;
