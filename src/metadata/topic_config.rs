@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::config::key::{Key, Minima, Update};
 use crate::config::{ConfigSource, TopicDefaults, topic_keys};
+use crate::protocol::batch::{Codec, TimestampType};
 
 /// Typed values of the topic keys that something acts on. Times in ms, sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,8 @@ pub struct TopicConfig {
     pub min_compaction_lag_ms: i64,
     pub max_compaction_lag_ms: i64,
     pub max_message_bytes: i32,
-    pub compression: Compression,
+    /// `None`: as the producer sent it.
+    pub compression: Option<Codec>,
     pub compression_gzip_level: i32,
     pub compression_lz4_level: i32,
     pub compression_zstd_level: i32,
@@ -42,25 +44,6 @@ pub struct TopicConfig {
 pub struct Cleanup {
     pub delete: bool,
     pub compact: bool,
-}
-
-/// `compression.type`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// As the producer sent it.
-    Producer,
-    Uncompressed,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
-}
-
-/// `message.timestamp.type`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimestampType {
-    CreateTime,
-    LogAppendTime,
 }
 
 impl TopicConfig {
@@ -192,13 +175,13 @@ impl<'a> Values<'a> {
     }
 }
 
-fn compression(text: &str) -> Compression {
+fn compression(text: &str) -> Option<Codec> {
     match text {
-        "uncompressed" => Compression::Uncompressed,
-        "gzip" => Compression::Gzip,
-        "snappy" => Compression::Snappy,
-        "lz4" => Compression::Lz4,
-        "zstd" => Compression::Zstd,
-        _ => Compression::Producer,
+        "uncompressed" => Some(Codec::None),
+        "gzip" => Some(Codec::Gzip),
+        "snappy" => Some(Codec::Snappy),
+        "lz4" => Some(Codec::Lz4),
+        "zstd" => Some(Codec::Zstd),
+        _ => None,
     }
 }
