@@ -99,3 +99,8 @@ pub fn encode<R: Encodable + HeaderVersion>(correlation_id: i32, version: i16, r
 pub fn now<R: Encodable + HeaderVersion>(cx: &RequestContext, version: i16, response: &R) -> Outcome {
     Outcome::Answer(encode(cx.header.correlation_id, version, response))
 }
+
+/// Encodes a response of a version that the crate does not know: header v0, body by `write`.
+pub fn encode_legacy(correlation_id: i32, write: impl FnOnce(&mut BytesMut)) -> Answer {
+    Answer::write(ResponseHeader { correlation_id, flexible: false }, write)
+}
