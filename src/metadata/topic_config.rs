@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::config::key::{Key, Minima, Update};
 use crate::config::{ConfigSource, TopicDefaults, topic_keys};
-use crate::protocol::batch::{Codec, TimestampType};
+use crate::protocol::batch::TimestampType;
+use crate::protocol::compression::Codec;
+use crate::protocol::validate::ProduceRules;
 
 /// Typed values of the topic keys that something acts on. Times in ms, sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +29,10 @@ pub struct TopicConfig {
     pub min_compaction_lag_ms: i64,
     pub max_compaction_lag_ms: i64,
     pub max_message_bytes: i32,
-    /// `None`: as the producer sent it.
+    /// `compression.type`; `None` is `producer`: stored as sent.
     pub compression: Option<Codec>,
-    pub compression_gzip_level: i32,
-    pub compression_lz4_level: i32,
-    pub compression_zstd_level: i32,
+    /// `compression.<codec>.level` of that codec; `None` where it has none.
+    pub compression_level: Option<i32>,
     pub timestamp_type: TimestampType,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
@@ -56,6 +57,7 @@ impl TopicConfig {
         };
         let policy = values.text("cleanup.policy");
         let policies = || policy.split(',');
+        let compression = codec(values.text("compression.type"));
         TopicConfig {
             cleanup: Cleanup {
                 delete: policies().any(|one| one == "delete"),
@@ -77,10 +79,13 @@ impl TopicConfig {
             min_compaction_lag_ms: values.long("min.compaction.lag.ms"),
             max_compaction_lag_ms: values.long("max.compaction.lag.ms"),
             max_message_bytes: values.int("max.message.bytes"),
-            compression: compression(values.text("compression.type")),
-            compression_gzip_level: values.int("compression.gzip.level"),
-            compression_lz4_level: values.int("compression.lz4.level"),
-            compression_zstd_level: values.int("compression.zstd.level"),
+            compression,
+            compression_level: match compression {
+                Some(Codec::Gzip) => Some(values.int("compression.gzip.level")),
+                Some(Codec::Lz4) => Some(values.int("compression.lz4.level")),
+                Some(Codec::Zstd) => Some(values.int("compression.zstd.level")),
+                Some(Codec::None | Codec::Snappy) | None => None,
+            },
             timestamp_type: match values.text("message.timestamp.type") {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
@@ -89,6 +94,23 @@ impl TopicConfig {
             timestamp_after_max_ms: values.long("message.timestamp.after.max.ms"),
             min_insync_replicas: values.int("min.insync.replicas"),
             unclean_leader_election: values.flag("unclean.leader.election.enable"),
+        }
+    }
+
+    /// What a produced batch must satisfy. Whether everything is inflated (`strict`) and whether
+    /// the request may carry zstd is for the caller to say.
+    pub fn produce_rules(&self) -> ProduceRules {
+        ProduceRules {
+            max_message_bytes: self.max_message_bytes,
+            segment_bytes: self.segment_bytes,
+            compacted: self.cleanup.compact,
+            timestamp_type: self.timestamp_type,
+            timestamp_before_max_ms: self.timestamp_before_max_ms,
+            timestamp_after_max_ms: self.timestamp_after_max_ms,
+            compression: self.compression,
+            compression_level: self.compression_level,
+            strict: false,
+            accept_zstd: true,
         }
     }
 }
@@ -175,7 +197,7 @@ impl<'a> Values<'a> {
     }
 }
 
-fn compression(text: &str) -> Option<Codec> {
+fn codec(text: &str) -> Option<Codec> {
     match text {
         "uncompressed" => Some(Codec::None),
         "gzip" => Some(Codec::Gzip),

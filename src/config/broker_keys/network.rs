@@ -11,7 +11,7 @@ keys! { pub(super) const KEYS:
     Honoured Int "socket.receive.buffer.bytes" = "102400", Any, ReadOnly:
         "The receive buffer of a connection; -1 leaves it to the system.";
     Honoured Int "socket.listen.backlog.size" = "50", AtLeast(1), ReadOnly:
-        "How many connections may wait to be accepted.";
+        "How many connections may wait to be accepted. Unset, at least 4096.";
     Honoured Long "connections.max.idle.ms" = "600000", Any, ReadOnly:
         "After how long an idle connection is closed.";
     NotYet Long "connections.max.reauth.ms" = "0", Any, ReadOnly:
