@@ -32,7 +32,7 @@ pub fn handle(cx: &RequestContext, request: CreateTopicsRequest) -> Outcome {
         } else {
             shared.controller.create_topics(topics, request.validate_only).await
         };
-        let defaults = &shared.config.topics.defaults;
+        let defaults = &shared.config.topic_defaults;
         let mut answered = BTreeSet::new();
         let entries = names.iter().zip(results).filter(|(name, _)| answered.insert(name.to_string()));
         let entries = entries.map(|(name, result)| match result {

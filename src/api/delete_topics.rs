@@ -29,7 +29,7 @@ pub fn handle(cx: &RequestContext, request: DeleteTopicsRequest) -> Outcome {
         };
         let mut selectors = Vec::new();
         for topic in asked {
-            match selector(&topic, shared.config.topics.delete_enabled, version) {
+            match selector(&topic, shared.config.delete_topic_enable, version) {
                 Ok(selector) => selectors.push((topic, selector)),
                 Err(error) => push(entry(version, &topic, Err(error))),
             }
