@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use super::{Disconnect, RequestContext};
-use crate::protocol::fetch::Chunk;
+use crate::protocol::fetch::{Chunk, Plan};
 
 /// What became of a request.
 pub enum Outcome {
@@ -39,12 +39,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A response whose body is `body`, with `rest` behind it.
-    pub fn new(header: ResponseHeader, body: &[u8], rest: Vec<Chunk>) -> Answer {
-        let mut buffer = BytesMut::with_capacity(RESPONSE_HEADER_MAX + body.len());
-        header.write(&mut buffer, body.len() + rest.iter().map(Chunk::len).sum::<usize>());
-        buffer.put_slice(body);
-        Answer { head: buffer.freeze(), rest }
+    /// A response whose body is planned as chunks.
+    pub fn of_plan(header: ResponseHeader, plan: Plan) -> Answer {
+        let mut head = BytesMut::with_capacity(RESPONSE_HEADER_MAX);
+        header.write(&mut head, plan.len);
+        Answer { head: head.freeze(), rest: plan.chunks }
     }
 
     /// A response whose body is written by `write` behind the header, without a copy.

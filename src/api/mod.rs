@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod api_versions;
+mod cold;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;
