@@ -13,6 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::answer::{Answer, ResponseHeader};
 use super::{Disconnect, Outcome, Parked, RequestContext};
 use crate::error::ResponseError;
+use crate::log::Urgency;
 use crate::metadata::image::is_internal;
 use crate::partition::{ParkedAt, Partition, Until, Wait};
 use crate::protocol::batch::ValidBatch;
@@ -157,7 +158,7 @@ impl Produce<'_> {
         let mut rules = partition.produce_rules();
         rules.accept_zstd = self.cx.version() >= FIRST_VERSION_WITH_ZSTD;
         let now = self.cx.shared.clock.wall_ms();
-        let batch = ValidBatch::from_produce(data.records, &rules, &partition.topic, index, now)
+        let batch = ValidBatch::from_produce(data.records, &rules, &partition.name.topic, index, now)
             .map_err(|rejection| {
                 let mut entry = refused(index, rejection.error.code);
                 entry.error_message = rejection.error.message;
@@ -187,7 +188,7 @@ impl Produce<'_> {
             current_leader: None,
         };
         let must_wait = self.acks != 0
-            && (appended.must_be_synced || self.acks == -1)
+            && (appended.flush == Urgency::BeforeAck || self.acks == -1)
             && !partition.is_replicated(appended.next_offset).unwrap_or(false);
         Ok((entry, must_wait.then_some((partition, appended.next_offset))))
     }
@@ -210,7 +211,7 @@ impl Produce<'_> {
             return Err(ResponseError::InvalidRequiredAcks);
         }
         let by_admin = self.cx.peer.client_id.as_deref() == Some(ADMIN_CLIENT);
-        if is_internal(&partition.topic) && !by_admin {
+        if is_internal(&partition.name.topic) && !by_admin {
             return Err(ResponseError::InvalidTopicException);
         }
         Ok(partition)
