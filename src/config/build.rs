@@ -143,7 +143,7 @@ impl Settings {
             Some(setting) => error
                 .of(format!("{key}={}", setting.value))
                 .at(setting.origin.to_string()),
-            None => error.of(key),
+            None => error.at("not set"),
         }
     }
 }

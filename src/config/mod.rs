@@ -158,3 +158,10 @@ impl Config {
         Ok(Loaded { config, reports })
     }
 }
+
+#[cfg(test)]
+mod example_tests;
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod tests;

@@ -207,3 +207,76 @@ fn codec(text: &str) -> Option<Codec> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn overrides_stand_above_the_brokers_settings_and_those_above_the_defaults() {
+        let broker = pairs(&[
+            ("log.retention.hours", "1"),
+            ("message.max.bytes", "5000"),
+            ("compression.type", "zstd"),
+        ]);
+        let config = Config::from_properties(broker).expect("valid");
+        let overrides = pairs(&[
+            ("cleanup.policy", "compact,delete"),
+            ("max.message.bytes", "6000"),
+            ("segment.bytes", "1024"),
+        ]);
+        let topic = TopicConfig::resolve(&overrides, &config.topic_defaults);
+        assert_eq!(
+            topic.cleanup,
+            Cleanup {
+                delete: true,
+                compact: true
+            }
+        );
+        assert_eq!(topic.retention_ms, 3_600_000);
+        assert_eq!(topic.max_message_bytes, 6000);
+        // Made under the development profile, read without it.
+        assert_eq!(topic.segment_bytes, 1024);
+        assert_eq!(topic.flush_messages, i64::MAX);
+        assert_eq!(topic.compression, Some(Codec::Zstd));
+        assert_eq!(topic.compression_level, Some(3));
+        let rules = topic.produce_rules();
+        assert!(rules.compacted);
+        assert_eq!(rules.max_message_bytes, 6000);
+    }
+
+    #[test]
+    fn an_override_that_no_longer_fits_counts_as_absent() {
+        let overrides = pairs(&[("retention.ms", "soon"), ("no.such.key", "1")]);
+        let topic = TopicConfig::resolve(&overrides, &TopicDefaults::builtin());
+        assert_eq!(topic.retention_ms, 604_800_000);
+    }
+
+    #[test]
+    fn r243_r249_all_keys_are_described_with_the_source_of_the_winning_value() {
+        let broker = pairs(&[("log.roll.ms", "70000"), ("log.retention.hours", "2")]);
+        let config = Config::from_properties(broker).expect("valid");
+        let overrides = pairs(&[("cleanup.policy", "compact")]);
+        let entries = describe(&overrides, &config.topic_defaults);
+        assert_eq!(entries.len(), 33);
+        let told = |name: &str| {
+            let entry = entries
+                .iter()
+                .find(|entry| entry.name() == name)
+                .expect("a key");
+            assert!(!entry.is_read_only() && !entry.is_sensitive());
+            (entry.value.as_str(), entry.source.code())
+        };
+        assert_eq!(told("cleanup.policy"), ("compact", 1));
+        assert_eq!(told("segment.ms"), ("70000", 4));
+        assert_eq!(told("retention.ms"), ("7200000", 5));
+        assert_eq!(told("min.cleanable.dirty.ratio"), ("0.5", 5));
+        assert_eq!(told("leader.replication.throttled.replicas"), ("", 5));
+    }
+}
