@@ -73,7 +73,7 @@ fn refuse(request: &MetadataRequest, error: ResponseError) -> MetadataResponse {
 /// R45: only named topics, only if the client lets us (implied below v4) and the broker may.
 fn topics_to_create(cx: &RequestContext, image: &Image, request: &MetadataRequest) -> Vec<NewTopic> {
     let allowed = cx.version() < 4 || request.allow_auto_topic_creation;
-    if !allowed || !cx.shared.config.auto_create_topics_enable {
+    if !allowed || !cx.shared.config.topics.auto_create {
         return Vec::new();
     }
     let names: BTreeSet<&str> = request.topics.iter().flatten()

@@ -5,6 +5,8 @@ pub mod epochs;
 pub mod files;
 pub mod flush;
 pub mod index;
+pub mod meta_properties;
+pub mod partition_dirs;
 pub mod producers;
 pub mod recovery;
 pub mod segment;

@@ -10,7 +10,7 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ResponseError;
-use crate::log::{self, Appended, FlushWork, Flushed, Log, LogDirectory, OpenAt, Records};
+use crate::log::{self, Appended, FlushWork, Flushed, Log, LogContext, OpenAt, ReadPlan, Records, Urgency};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
 use crate::protocol::batch::ValidBatch;
@@ -27,7 +27,7 @@ pub struct Partition {
     pub topic: Arc<str>,
     pub topic_id: TopicId,
     pub index: i32,
-    directory: Arc<LogDirectory>,
+    log_context: Arc<LogContext>,
     state: Mutex<State>,
 }
 
@@ -99,12 +99,17 @@ pub struct ReadResult {
     pub diverging: Option<(LeaderEpoch, Offset)>,
 }
 
+enum Planned {
+    Read(Progress, ReadPlan),
+    Diverged(Progress, (LeaderEpoch, Offset)),
+}
+
 impl Partition {
     fn new(
         topic: Arc<str>,
         topic_id: TopicId,
         index: i32,
-        directory: Arc<LogDirectory>,
+        log_context: Arc<LogContext>,
         image: &PartitionImage,
         config: Arc<TopicConfig>,
         open_at: OpenAt,
@@ -123,7 +128,7 @@ impl Partition {
             waiters: WaitList::default(),
             closed: false,
         };
-        Partition { topic, topic_id, index, directory, state: Mutex::new(state) }
+        Partition { topic, topic_id, index, log_context, state: Mutex::new(state) }
     }
 
     /// What a produced batch must satisfy; checked before the lock is taken for the append.
@@ -146,36 +151,40 @@ impl Partition {
             error: self.refusal(&error),
             log_start_offset: log.log_start_offset(),
         })?;
-        if !appended.duplicate && !appended.sync_required {
+        if appended.flush != Urgency::BeforeAck {
             state.local_end_moved(appended.next_offset, appended.size);
         }
         Ok(appended)
     }
 
-    /// Reads whole batches below what the reader may see (R75, R76, R83, R86).
+    /// Reads whole batches below what the reader may see (R75, R76, R83, R86). Only the plan is
+    /// made under the lock; file calls follow without it.
     pub fn read(&self, at: &ReadAt) -> Result<ReadResult, ResponseError> {
+        let (progress, plan) = match self.plan_read(at)? {
+            Planned::Read(progress, plan) => (progress, plan),
+            Planned::Diverged(progress, epoch_end) => {
+                let records = Records::empty(at.offset);
+                return Ok(ReadResult { progress, records, diverging: Some(epoch_end) });
+            }
+        };
+        let records = plan.run().map_err(|error| self.refusal(&error))?;
+        Ok(ReadResult { progress, records, diverging: None })
+    }
+
+    fn plan_read(&self, at: &ReadAt) -> Result<Planned, ResponseError> {
         let mut state = self.lock();
         state.open(self)?;
         state.check_epoch(at.current_leader_epoch)?;
         let progress = state.progress()?;
         let log = state.log.get()?;
-        if at.last_fetched_epoch >= 0 {
-            if let Some(diverging) = diverging_epoch(log, &progress, at)? {
-                let records = Records::empty(at.offset);
-                return Ok(ReadResult { progress, records, diverging: Some(diverging) });
-            }
-        }
-        if at.offset < progress.log_start_offset || at.offset > progress.log_end_offset {
-            return Err(ResponseError::OffsetOutOfRange);
+        if at.last_fetched_epoch >= 0
+            && let Some(epoch_end) = diverging_epoch(log, &progress, at)?
+        {
+            return Ok(Planned::Diverged(progress, epoch_end));
         }
         let visible_end = progress.visible_end(at.isolation);
-        let records = if at.offset >= visible_end {
-            Records::empty(at.offset)
-        } else {
-            log.read(at.offset, visible_end, at.max_bytes, at.at_least_one)
-                .map_err(|error| self.refusal(&error))?
-        };
-        Ok(ReadResult { progress, records, diverging: None })
+        let plan = log.plan_read(at.offset, visible_end, at.max_bytes, at.at_least_one);
+        Ok(Planned::Read(progress, plan.map_err(|error| self.refusal(&error))?))
     }
 
     /// Where the partition stands now.
@@ -258,7 +267,7 @@ impl Partition {
 
     /// Logs what went wrong with the disk and returns what a client is told.
     fn refusal(&self, error: &log::Error) -> ResponseError {
-        let code = ResponseError::from(error);
+        let code = error.code();
         if code == ResponseError::KafkaStorageError {
             tracing::error!(topic = %self.topic, partition = self.index, %error, "the log failed");
         }

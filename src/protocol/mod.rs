@@ -9,6 +9,8 @@ pub mod fetch;
 pub mod header;
 pub mod legacy;
 pub mod produce;
+pub mod records;
 pub mod shape;
 pub mod table;
+pub mod validate;
 pub mod varint;

@@ -2,7 +2,7 @@
 //! handler (R39); when descriptors run out it waits for a connection to close.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,9 @@ use tracing::Instrument;
 use crate::api::Peer;
 use crate::broker::Shared;
 use crate::config::Listener;
+use crate::config::listeners::BindHost;
 use crate::server::connection;
 
-/// Connections that may wait for accept: 5,000 clients at once meet no SYN retry (R39).
-const BACKLOG: i32 = 4096;
 /// After running out of descriptors the loop tries again at least this often.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -32,22 +31,28 @@ pub struct BoundListener {
 ///
 /// # Errors
 /// One sentence that names the listener and the address.
-pub async fn bind(listener: &Listener) -> anyhow::Result<BoundListener> {
+pub fn bind(listener: &Listener, backlog: i32) -> anyhow::Result<BoundListener> {
+    let addresses = listener.bind_addresses().with_context(|| {
+        format!("the host of listener {} does not resolve", listener.name)
+    })?;
     let mut sockets: Vec<TcpListener> = Vec::new();
-    for mut address in addresses(&listener.host, listener.port).await? {
+    for mut address in addresses {
         // With port 0 the second family takes the port the first one was given.
         if let (0, Some(first)) = (address.port(), sockets.first()) {
             address.set_port(first.local_addr()?.port());
         }
-        match bind_one(address) {
+        match bind_one(address, backlog) {
             Ok(socket) => sockets.push(socket),
-            // `localhost` and the default may name ::1 on a machine without IPv6.
+            // `localhost` and the wildcard name IPv6 on a machine that may not have it.
             Err(error) if address.is_ipv6() && no_such_address(&error) => {}
             Err(error) => {
                 return Err(error).with_context(|| {
                     format!("listener {} cannot listen on {address}", listener.name)
                 });
             }
+        }
+        if listener.host == BindHost::Wildcard && !sockets.is_empty() {
+            break;
         }
     }
     anyhow::ensure!(!sockets.is_empty(), "listener {} has no usable address", listener.name);
@@ -123,27 +128,7 @@ fn spawn_connection(
     );
 }
 
-/// R40: an empty or wildcard host means both families, `::` accepting IPv4 too.
-async fn addresses(host: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
-    if host.is_empty() || host == "0.0.0.0" || host == "::" {
-        return Ok(vec![wildcard(port)]);
-    }
-    let found = tokio::net::lookup_host((host, port))
-        .await
-        .with_context(|| format!("the listener host {host} does not resolve"))?;
-    let mut addresses: Vec<SocketAddr> = found.collect();
-    addresses.dedup();
-    Ok(addresses)
-}
-
-fn wildcard(port: u16) -> SocketAddr {
-    match Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)) {
-        Ok(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into(),
-        Err(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into(),
-    }
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
@@ -151,7 +136,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     TcpListener::from_std(socket.into())
 }
 

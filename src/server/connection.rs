@@ -22,6 +22,9 @@ use crate::types::Millis;
 /// Requests of one connection that may be in work at once (performance.md, rule 14).
 const MAX_IN_FLIGHT: usize = 16;
 
+/// In place of no limit: a year.
+const NO_LIMIT_MS: Millis = 365 * 86_400_000;
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Closed {
@@ -47,9 +50,9 @@ pub async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let config = &shared.config;
-    let idle_limit_ms = config.connections_max_idle_ms;
+    let idle_limit_ms = config.network.connections_max_idle_ms.unwrap_or(NO_LIMIT_MS);
     let mut connection = Connection {
-        frames: FrameReader::new(config.socket_request_max_bytes as usize),
+        frames: FrameReader::new(config.network.request_max_bytes),
         output: Output::default(),
         in_flight: VecDeque::new(),
         peer,
@@ -194,6 +197,5 @@ async fn receive(stream: &mut TcpStream, frames: &mut FrameReader) -> io::Result
 }
 
 fn millis(ms: Millis) -> Duration {
-    // A negative limit means none in Kafka; a century is as good.
-    Duration::from_millis(u64::try_from(ms).unwrap_or(100 * 365 * 86_400_000))
+    Duration::from_millis(ms.max(0) as u64)
 }
