@@ -4,3 +4,4 @@ mod bounds;
 mod broker;
 mod clients;
 mod stored_batches;
+mod wire;
