@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -15,8 +17,8 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
-    TopicName,
+    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, InitProducerIdRequest,
+    InitProducerIdResponse, ListOffsetsRequest, MetadataRequest, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -37,7 +39,8 @@ pub const DELETE_TOPICS: i16 = 6;
 pub const EARLIEST: i64 = -2;
 pub const LATEST: i64 = -1;
 
-const READY_ATTEMPTS: u32 = 500;
+const POLL_ATTEMPTS: u32 = 1_000;
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Debug)]
 pub struct Topic {
@@ -65,26 +68,36 @@ impl Subject {
             name,
             id: created.topic_id,
         };
-        // Ottla must serve at once (R50), so that every test of it is a test of that.
-        if self.ottla.is_none() {
-            (0..partitions).for_each(|partition| await_leader(self, &topic, partition));
-        }
+        (0..partitions).for_each(|partition| self.await_leader(&topic, partition));
         topic
+    }
+
+    /// Kafka answers CreateTopics before the broker is the partition's leader. Ottla must not
+    /// (R50), so that nothing is awaited there.
+    #[track_caller]
+    pub fn await_leader(&self, topic: &Topic, partition: i32) {
+        if self.ottla.is_some() {
+            return;
+        }
+        let mut client = self.connect();
+        poll("a leader", || {
+            let request = list_offsets_request(topic, partition, LATEST);
+            let answer = client.call(LIST_OFFSETS, &request);
+            (answer.topics[0].partitions[0].error_code == 0).then_some(())
+        });
     }
 }
 
-/// Kafka answers CreateTopics before the broker is the partition's leader.
-fn await_leader(subject: &Subject, topic: &Topic, partition: i32) {
-    let mut client = subject.connect();
-    for _ in 0..READY_ATTEMPTS {
-        let request = list_offsets_request(topic, partition, LATEST);
-        let answer = client.call(LIST_OFFSETS, &request);
-        if answer.topics[0].partitions[0].error_code == 0 {
-            return;
+/// Asks again until there is an answer. For what happens soon and nobody is told about.
+#[track_caller]
+pub fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..POLL_ATTEMPTS {
+        if let Some(answer) = ask() {
+            return answer;
         }
-        std::thread::sleep(Duration::from_millis(10)); // a foreign broker tells nobody when
+        std::thread::sleep(POLL_INTERVAL);
     }
-    panic!("{} has no leader", topic.name);
+    panic!("waited for {what} in vain");
 }
 
 /// Never the same twice, also against a broker that serves several runs.
@@ -174,8 +187,7 @@ pub fn list_offsets_request(topic: &Topic, partition: i32, timestamp: i64) -> Li
 
 /// Asks for topics by name, without creating them.
 pub fn metadata_request(names: &[&str]) -> MetadataRequest {
-    let topic =
-        |name: &&str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    let topic = |name: &&str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
     MetadataRequest::default()
         .with_topics(Some(names.iter().map(topic).collect()))
         .with_allow_auto_topic_creation(false)
@@ -266,11 +278,52 @@ impl Client {
         answer.offset
     }
 
+    /// Kafka says 14 until it has been given a block of ids (R74); clients ask again.
+    #[track_caller]
+    pub fn init_producer_id(
+        &mut self,
+        version: i16,
+        request: &InitProducerIdRequest,
+    ) -> InitProducerIdResponse {
+        poll("a block of producer ids", || {
+            let answer = self.call(version, request);
+            (answer.error_code != 14).then_some(answer)
+        })
+    }
+
     /// The only topic of an answer to a question for one.
     #[track_caller]
     pub fn metadata(&mut self, name: &str) -> MetadataResponseTopic {
         let mut answer = self.call(METADATA, &metadata_request(&[name]));
         assert_eq!(answer.topics.len(), 1, "{answer:?}");
         answer.topics.remove(0)
+    }
+
+    /// Metadata of a topic whose creation has begun.
+    #[track_caller]
+    pub fn await_topic(&mut self, name: &str) -> MetadataResponseTopic {
+        poll(name, || {
+            let topic = self.metadata(name);
+            (topic.error_code == 0).then_some(topic)
+        })
+    }
+
+    #[track_caller]
+    pub fn await_absence(&mut self, name: &str) {
+        let gone = format!("{name} to go");
+        poll(&gone, || {
+            (self.metadata(name).error_code == 3).then_some(())
+        });
+    }
+
+    #[track_caller]
+    pub fn delete_topic(&mut self, name: &str) -> DeletableTopicResult {
+        let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
+        let request = DeleteTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(10_000);
+        let mut answer = self.call(DELETE_TOPICS, &request);
+        assert_eq!(answer.responses.len(), 1, "{answer:?}");
+        answer.responses.remove(0)
     }
 }

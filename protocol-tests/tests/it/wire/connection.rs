@@ -7,7 +7,9 @@ use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::{FetchRequest, MetadataRequest, ProduceRequest};
 
 use super::batch::Batch;
-use super::calls::{FETCH, METADATA, PRODUCE, Topic, fetch_request, metadata_request, produce_request};
+use super::calls::{
+    FETCH, METADATA, PRODUCE, Topic, fetch_request, metadata_request, poll, produce_request,
+};
 use super::client::{Client, LONG_WAIT_MS, decode, framed, message};
 use super::{own_ottla, subject};
 
@@ -55,7 +57,10 @@ fn r35_a_request_behind_a_waiting_fetch_is_answered_after_it() {
     client.expect_silence();
     subject.connect().append(&topic, &Batch::numbered(1));
     let fetched = client.receive::<FetchRequest>(FETCH, first);
-    assert_ne!(fetched.responses[0].partitions[0].records, Some(Bytes::new()));
+    assert_ne!(
+        fetched.responses[0].partitions[0].records,
+        Some(Bytes::new())
+    );
     client.receive::<MetadataRequest>(METADATA, second);
 }
 
@@ -146,7 +151,10 @@ fn r40_a_wildcard_listener_takes_ipv4_and_ipv6() {
             }
             let mut client = Client::connect(&address);
             let answer = client.call(METADATA, &MetadataRequest::default());
-            assert_eq!(&*answer.brokers[0].host, "localhost", "{listeners} {address}");
+            assert_eq!(
+                &*answer.brokers[0].host, "localhost",
+                "{listeners} {address}"
+            );
         }
     }
 }
@@ -178,15 +186,30 @@ fn r41_a_client_that_disconnects_frees_its_waiting_fetches() {
         .collect();
     clients[0].finish_sending();
     drop(clients);
-    // One fetch at a time, so that the broker gets to see the ends; far less than the wait.
-    for _ in 0..500 {
+    poll("the sockets to be closed", || {
         observer.fetch(&topic, 0);
-        if open_files(subject.pid()) <= before {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10)); // the broker tells nobody
-    }
-    panic!("{} files open, {before} before", open_files(subject.pid()));
+        (open_files(subject.pid()) <= before).then_some(())
+    });
+}
+
+#[test]
+fn r41_an_idle_connection_is_closed_but_not_one_with_a_waiting_fetch() {
+    let reason = "deliberate: Kafka closes a connection with a waiting Fetch";
+    let Some(subject) = own_ottla(reason, &["connections.max.idle.ms=500"]) else {
+        return;
+    };
+    let topic = subject.topic("r41");
+    let mut idle = subject.connect();
+    let mut waiting = subject.connect();
+    let fetch = fetch_request(FETCH, &topic, 0)
+        .with_max_wait_ms(LONG_WAIT_MS)
+        .with_min_bytes(1);
+    let correlation_id = waiting.send(FETCH, &fetch);
+    idle.call(METADATA, &MetadataRequest::default());
+    idle.expect_close();
+    waiting.expect_silence();
+    subject.connect().append(&topic, &Batch::numbered(1));
+    waiting.receive::<FetchRequest>(FETCH, correlation_id);
 }
 
 fn open_files(pid: u32) -> usize {

@@ -9,7 +9,13 @@ mod api_versions;
 mod batch;
 mod calls;
 mod client;
+mod cluster;
 mod connection;
+mod every_version;
+mod golden;
+mod legacy;
+mod metadata;
+mod topics;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
