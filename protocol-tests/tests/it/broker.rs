@@ -28,8 +28,19 @@ impl Drop for Broker {
     }
 }
 
+impl Broker {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 /// Starts the newest build on an empty directory and a free port, and waits until it serves.
 pub fn start_process() -> Result<Broker> {
+    start_process_with(&[])
+}
+
+/// The same with settings `key=value`, which win over those of the harness.
+pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
     let directory = TempDir::new()?;
     let bootstrap = format!("127.0.0.1:{}", free_port()?);
     let complaints = directory.path().join("stderr");
@@ -40,6 +51,7 @@ pub fn start_process() -> Result<Broker> {
             "log.dirs={}",
             directory.path().join("data").display()
         ))
+        .args(settings.iter().flat_map(|setting| ["--override", setting]))
         .current_dir(directory.path())
         .stdout(Stdio::piped())
         .stderr(File::create(&complaints)?)
@@ -62,7 +74,7 @@ pub fn start_process() -> Result<Broker> {
 
 /// Between this and the broker's bind somebody else may take the port; the kernel hands out free
 /// ports in no order that makes this likely.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

@@ -7,3 +7,4 @@ mod fetch_codec;
 mod produce_codec;
 mod random;
 mod stored_batches;
+mod wire;
