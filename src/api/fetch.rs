@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::answer::{Answer, ResponseHeader};
 use super::fetch_pass::{self, Limits, Pass, Wanted};
-use super::fetch_session::{Begun, NO_SESSION, PartitionKey, Position, Seen, SessionRequest, TopicKey};
+use crate::partition::fetch_session::{Begun, NO_SESSION, PartitionKey, Position, Seen, SessionRequest, TopicKey};
 use super::{Disconnect, Outcome, Parked, RequestContext, cold};
 use crate::broker::Shared;
 use crate::error::ResponseError;

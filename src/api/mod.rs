@@ -10,7 +10,7 @@ mod delete_topics;
 mod describe_cluster;
 mod fetch;
 mod fetch_pass;
-pub mod fetch_session;
+
 mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;

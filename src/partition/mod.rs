@@ -2,6 +2,7 @@
 //! mutex, held for one append or one lookup and never across an await, is all the concurrency
 //! control there is: what is checked under it is appended under it (R68).
 
+pub mod fetch_session;
 pub mod leader;
 pub mod manager;
 mod offsets;
