@@ -1,6 +1,7 @@
 //! What kafka-protocol does not do: the table of served versions, the bounds check that every
 //! request body passes first, zero-copy Produce and Fetch codecs, the view of a record batch,
 //! compression, and codecs of the versions Kafka 4 dropped. Pure: no sockets, no clock.
+
 pub mod batch;
 pub mod bounds;
 pub mod bounds_table;
