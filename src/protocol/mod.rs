@@ -16,7 +16,6 @@ mod record_errors;
 mod record_input;
 pub mod records;
 pub mod shape;
-pub mod snappy;
 mod snappy;
 pub mod table;
 pub mod validate;
