@@ -57,7 +57,7 @@ impl Core {
     /// One sentence with what is wrong and where.
     pub async fn boot(config: Config, clock: Clock, endpoints: Vec<Endpoint>) -> anyhow::Result<Core> {
         let (opened, config, clock) = off_runtime(move || {
-            let opened = Directories::open(&config)?;
+            let opened = Directories::open(&config, &clock)?;
             anyhow::Ok((opened, config, clock))
         })
         .await?;
@@ -114,7 +114,7 @@ impl Core {
     /// the next start recovers.
     pub async fn shutdown(self) {
         let stopped = off_runtime(move || {
-            self.housekeeping.stop();
+            drop(self.housekeeping);
             self.shared.partitions.close().context("a log could not be closed")?;
             let nonce = Uuid::new_v4().simple().to_string();
             self.quorum.stop(&nonce)?;
@@ -139,7 +139,7 @@ struct Directories {
 }
 
 impl Directories {
-    fn open(config: &Config) -> anyhow::Result<Directories> {
+    fn open(config: &Config, clock: &Clock) -> anyhow::Result<Directories> {
         let mut paths: Vec<PathBuf> = config.log_dirs.clone();
         if !paths.contains(&config.metadata_log_dir) {
             paths.push(config.metadata_log_dir.clone());
@@ -150,7 +150,7 @@ impl Directories {
         let epochs = directories.iter().map(|directory| Some(directory.found_marker()?.broker_epoch));
         let epochs: Option<Vec<i64>> = epochs.collect();
         let agreed = epochs.filter(|epochs| epochs.iter().all(|epoch| *epoch == epochs[0]));
-        let (files, hot_tails) = (Arc::new(Files::new()), Arc::new(HotTails::new()));
+        let (files, hot_tails) = (Files::new(descriptor_limit()), HotTails::new());
         let options = LogOptions {
             durable: config.storage.durable,
             truncate_corruption: config.storage.corruption == Corruption::Truncate,
@@ -162,7 +162,7 @@ impl Directories {
                 hot_tails: hot_tails.clone(),
                 options,
             };
-            anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some())?))
+            anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some(), clock.clone())?))
         });
         Ok(Directories {
             cluster_id,
@@ -184,6 +184,12 @@ impl Directories {
             unfenced: true,
         }
     }
+}
+
+/// The process's limit on open files.
+fn descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| limit as usize)
 }
 
 /// Runs disk work away from the runtime's threads.
