@@ -24,22 +24,6 @@ pub struct Volume {
     checkpoints: Mutex<Checkpoints>,
     /// Partition directories found at the start and not claimed by the metadata yet.
     found: Mutex<HashMap<TopicPartition, Option<TopicId>>>,
-    /// Passes on what an append wants; costs nothing where it wants nothing.
-    pub fn request_flush(&self, partition: &Arc<Partition>, urgency: Urgency) {
-        if urgency == Urgency::None {
-            return;
-        }
-        let flusher = self.flusher.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flusher) = &*flusher {
-            flusher.request(partition, urgency);
-        }
-    }
-
-    /// Ends the flusher; before the logs are closed.
-    pub fn stop_flusher(&self) {
-        *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     /// How many partitions were placed here.
     partitions: AtomicUsize,
     /// Directories of deleted topics, each with the monotonic time to remove it.
@@ -85,6 +69,22 @@ impl Volume {
                 Ok(false)
             }
         }
+    }
+
+    /// Passes on what an append wants; costs nothing where it wants nothing.
+    pub fn request_flush(&self, partition: &Arc<Partition>, urgency: Urgency) {
+        if urgency == Urgency::None {
+            return;
+        }
+        let flusher = self.flusher.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flusher) = &*flusher {
+            flusher.request(partition, urgency);
+        }
+    }
+
+    /// Ends the flusher; before the logs are closed.
+    pub fn stop_flusher(&self) {
+        *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Passes on what an append wants; costs nothing where it wants nothing.

@@ -7,15 +7,12 @@ mod connection;
 mod frame;
 mod output;
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 
-use crate::broker::{Core, Shared};
+use crate::broker::Core;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::image::Endpoint;
-use accept::BoundListener;
 
 /// A running broker. Dropped without [`Broker::shutdown`] it stops as if killed.
 pub struct Broker {
