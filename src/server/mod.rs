@@ -46,6 +46,11 @@ impl Broker {
         self.ports.iter().find(|(name, _)| name == listener).map(|(_, port)| *port)
     }
 
+    /// Returns if the broker can no longer do its work; it should be dropped then.
+    pub async fn failed(&self) {
+        self.core.failed().await;
+    }
+
     /// Stops accepting, closes connections, and makes everything durable (storage.md section 7).
     pub async fn shutdown(self) {
         self.stopping.send_replace(true);
