@@ -87,22 +87,6 @@ impl Volume {
         *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Passes on what an append wants; costs nothing where it wants nothing.
-    pub fn request_flush(&self, partition: &Arc<Partition>, urgency: Urgency) {
-        if urgency == Urgency::None {
-            return;
-        }
-        let flusher = self.flusher.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flusher) = &*flusher {
-            flusher.request(partition, urgency);
-        }
-    }
-
-    /// Ends the flusher; before the logs are closed.
-    pub fn stop_flusher(&self) {
-        *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     /// How many partitions were placed here since the start.
     pub fn partitions(&self) -> usize {
         self.partitions.load(Ordering::Relaxed)
