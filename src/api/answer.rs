@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use super::{Disconnect, RequestContext};
-use crate::protocol::fetch::Chunk;
+use crate::protocol::fetch::{Chunk, Plan};
 
 /// What became of a request.
 pub enum Outcome {
@@ -39,12 +39,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A response whose body is `body`, with `rest` behind it.
-    pub fn new(header: ResponseHeader, body: &[u8], rest: Vec<Chunk>) -> Answer {
-        let mut buffer = BytesMut::with_capacity(RESPONSE_HEADER_MAX + body.len());
-        header.write(&mut buffer, body.len() + rest.iter().map(Chunk::len).sum::<usize>());
-        buffer.put_slice(body);
-        Answer { head: buffer.freeze(), rest }
+    /// A response whose body is planned as chunks.
+    pub fn of_plan(header: ResponseHeader, plan: Plan) -> Answer {
+        let mut head = BytesMut::with_capacity(RESPONSE_HEADER_MAX);
+        header.write(&mut head, plan.len);
+        Answer { head: head.freeze(), rest: plan.chunks }
     }
 
     /// A response whose body is written by `write` behind the header, without a copy.
@@ -98,4 +97,9 @@ pub fn encode<R: Encodable + HeaderVersion>(correlation_id: i32, version: i16, r
 /// [`encode`] as the outcome of a request that needs no waiting.
 pub fn now<R: Encodable + HeaderVersion>(cx: &RequestContext, version: i16, response: &R) -> Outcome {
     Outcome::Answer(encode(cx.header.correlation_id, version, response))
+}
+
+/// Encodes a response of a version that the crate does not know: header v0, body by `write`.
+pub fn encode_legacy(correlation_id: i32, write: impl FnOnce(&mut BytesMut)) -> Answer {
+    Answer::write(ResponseHeader { correlation_id, flexible: false }, write)
 }

@@ -16,7 +16,8 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Outcome, Parked, RequestContext, answer};
-use crate::controller::{self, NewTopic};
+use crate::controller::names;
+use crate::controller::topics::NewTopic;
 use crate::error::ResponseError;
 use crate::metadata::image::{BrokerImage, Image, PartitionImage, TopicImage, is_internal};
 use crate::types::{BrokerId, TopicId};
@@ -73,14 +74,14 @@ fn refuse(request: &MetadataRequest, error: ResponseError) -> MetadataResponse {
 /// R45: only named topics, only if the client lets us (implied below v4) and the broker may.
 fn topics_to_create(cx: &RequestContext, image: &Image, request: &MetadataRequest) -> Vec<NewTopic> {
     let allowed = cx.version() < 4 || request.allow_auto_topic_creation;
-    if !allowed || !cx.shared.config.topics.auto_create {
+    if !allowed || !cx.shared.config.auto_create_topics_enable {
         return Vec::new();
     }
     let names: BTreeSet<&str> = request.topics.iter().flatten()
         .filter(|topic| topic.topic_id.is_nil())
         .filter_map(|topic| topic.name.as_ref().map(|name| name.as_str()))
         .filter(|name| image.topic(name).is_none() && !is_internal(name))
-        .filter(|name| controller::validate_topic_name(name).is_ok())
+        .filter(|name| names::validate(name).is_ok())
         .collect();
     names.into_iter().map(NewTopic::with_defaults).collect()
 }
@@ -154,7 +155,7 @@ impl View {
         names.into_iter().map(|name| match image.topic(name) {
             Some(topic) => self.topic(image, topic),
             None => {
-                let error = match controller::validate_topic_name(name) {
+                let error = match names::validate(name) {
                     Ok(()) => ResponseError::UnknownTopicOrPartition,
                     Err(_) => ResponseError::InvalidTopicException,
                 };

@@ -4,12 +4,13 @@
 
 mod answer;
 pub mod api_versions;
+mod cold;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;
 mod fetch;
 mod fetch_pass;
-pub mod fetch_session;
+
 mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;

@@ -8,11 +8,8 @@ use crate::config::check::{self, Report};
 use crate::config::error::ConfigError;
 use crate::config::layers::{Layer, LayerKind, Setting, Settings};
 use crate::config::listeners::{BadListeners, BindHost, ListenerSettings, Listeners};
-use crate::config::{
-    Config, Corruption, Log, Minima, Network, Server, Storage, TopicDefaults, Topics, broker_keys,
-    value,
-};
-use crate::types::BrokerId;
+use crate::config::{Config, Corruption, Minima, Storage, TopicDefaults, broker_keys, value};
+use crate::types::{BrokerId, Millis};
 
 /// What makes one node work when nobody says how. Kafka's open `PLAINTEXT://:9092` and its data
 /// under /tmp hold only where somebody configured a Kafka, by a properties file or `KAFKA_*`;
@@ -62,16 +59,39 @@ pub(super) fn config(
             "The development profile is on: not for data that matters",
         ));
     }
+    let idle_ms: Millis = settings.typed("connections.max.idle.ms")?;
     Ok(Config {
         node_id: BrokerId(node_id),
         cluster_id: cluster_id(&settings)?,
-        rack: settings.text("broker.rack").map(str::to_owned),
+        broker_rack: settings.text("broker.rack").map(str::to_owned),
         listeners,
         metadata_log_dir: metadata_log_dir.unwrap_or_else(|| log_dirs[0].clone()),
         log_dirs,
-        topics: topics(&settings)?,
-        log: log(&settings)?,
-        network: network(&settings)?,
+        auto_create_topics_enable: settings.typed("auto.create.topics.enable")?,
+        delete_topic_enable: settings.typed("delete.topic.enable")?,
+        num_partitions: settings.typed("num.partitions")?,
+        default_replication_factor: settings.typed("default.replication.factor")?,
+        minima: check::minima(&settings),
+        topic_defaults: TopicDefaults::from_settings(&settings),
+        log_flush_offset_checkpoint_interval_ms: settings
+            .typed("log.flush.offset.checkpoint.interval.ms")?,
+        log_flush_start_offset_checkpoint_interval_ms: settings
+            .typed("log.flush.start.offset.checkpoint.interval.ms")?,
+        log_flush_scheduler_interval_ms: settings.typed("log.flush.scheduler.interval.ms")?,
+        replica_high_watermark_checkpoint_interval_ms: settings
+            .typed("replica.high.watermark.checkpoint.interval.ms")?,
+        producer_id_expiration_ms: settings.typed("producer.id.expiration.ms")?,
+        socket_request_max_bytes: settings.typed("socket.request.max.bytes")?,
+        socket_send_buffer_bytes: settings.typed("socket.send.buffer.bytes")?,
+        socket_receive_buffer_bytes: settings.typed("socket.receive.buffer.bytes")?,
+        socket_listen_backlog_size: settings
+            .explicit("socket.listen.backlog.size")
+            .map(|_| settings.typed("socket.listen.backlog.size"))
+            .transpose()?,
+        connections_max_idle_ms: if idle_ms < 0 { Millis::MAX } else { idle_ms },
+        fetch_max_bytes: settings.typed("fetch.max.bytes")?,
+        max_incremental_fetch_session_cache_slots: settings
+            .typed("max.incremental.fetch.session.cache.slots")?,
         storage: Storage {
             durable: check::is_on(&settings, "storage.durable"),
             corruption: match settings.own_text("storage.corruption") {
@@ -80,12 +100,10 @@ pub(super) fn config(
             },
         },
         strict_produce: settings.own_text("produce.validation") == Some("strict"),
-        server: Server {
-            shutdown_timeout: settings
-                .own_text("server.shutdown_timeout")
-                .and_then(value::duration)
-                .unwrap_or_default(),
-        },
+        shutdown_timeout: settings
+            .own_text("server.shutdown_timeout")
+            .and_then(value::duration)
+            .unwrap_or_default(),
         log_level: settings
             .own_text("logging.level")
             .unwrap_or("info")
@@ -125,7 +143,7 @@ impl Settings {
             Some(setting) => error
                 .of(format!("{key}={}", setting.value))
                 .at(setting.origin.to_string()),
-            None => error.of(key),
+            None => error.at("not set"),
         }
     }
 }
@@ -264,7 +282,7 @@ fn listeners(
     });
     let parsed =
         parsed.map_err(|bad: BadListeners| settings.refuse(bad.key, bad.problem, bad.remedy))?;
-    let is_open = |listener: &super::Listener| listener.host == BindHost::Wildcard;
+    let is_open = |listener: &super::Listener| listener.bind_host() == BindHost::Wildcard;
     if settings.explicit("listeners").is_none() && parsed.broker.iter().any(is_open) {
         reports.push(Report::warn(
             "listeners is not set: PLAINTEXT://:9092 is open to the network, as in Kafka; \
@@ -327,42 +345,4 @@ fn check_times(settings: &Settings) -> Result<(), ConfigError> {
         return Err(settings.refuse(key, problem, "use -1 to keep records for ever"));
     }
     Ok(())
-}
-
-fn topics(settings: &Settings) -> Result<Topics, ConfigError> {
-    Ok(Topics {
-        auto_create: settings.typed("auto.create.topics.enable")?,
-        delete_enabled: settings.typed("delete.topic.enable")?,
-        num_partitions: settings.typed("num.partitions")?,
-        default_replication_factor: settings.typed("default.replication.factor")?,
-        minima: check::minima(settings),
-        defaults: TopicDefaults::from_settings(settings),
-    })
-}
-
-fn log(settings: &Settings) -> Result<Log, ConfigError> {
-    Ok(Log {
-        recovery_point_checkpoint_interval_ms: settings
-            .typed("log.flush.offset.checkpoint.interval.ms")?,
-        start_offset_checkpoint_interval_ms: settings
-            .typed("log.flush.start.offset.checkpoint.interval.ms")?,
-        high_watermark_checkpoint_interval_ms: settings
-            .typed("replica.high.watermark.checkpoint.interval.ms")?,
-        flush_scheduler_interval_ms: settings.typed("log.flush.scheduler.interval.ms")?,
-        producer_id_expiration_ms: settings.typed("producer.id.expiration.ms")?,
-    })
-}
-
-fn network(settings: &Settings) -> Result<Network, ConfigError> {
-    let buffer = |key| Ok::<_, ConfigError>(usize::try_from(settings.typed::<i32>(key)?).ok());
-    let idle_ms: i64 = settings.typed("connections.max.idle.ms")?;
-    Ok(Network {
-        request_max_bytes: settings.typed("socket.request.max.bytes")?,
-        send_buffer_bytes: buffer("socket.send.buffer.bytes")?,
-        receive_buffer_bytes: buffer("socket.receive.buffer.bytes")?,
-        listen_backlog: settings.typed("socket.listen.backlog.size")?,
-        connections_max_idle_ms: (idle_ms >= 0).then_some(idle_ms),
-        fetch_max_bytes: settings.typed("fetch.max.bytes")?,
-        fetch_session_slots: settings.typed("max.incremental.fetch.session.cache.slots")?,
-    })
 }

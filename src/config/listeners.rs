@@ -83,7 +83,8 @@ pub struct Listener {
     /// In upper case, as Kafka normalises it.
     pub name: String,
     pub protocol: SecurityProtocol,
-    pub host: BindHost,
+    /// As configured, IPv6 without brackets; empty for every address.
+    pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
     /// `None` for a listener that is open but not told to clients.
@@ -100,21 +101,23 @@ pub struct Address {
 }
 
 impl Listener {
-    /// The addresses to bind, in order. A wildcard gives `[::]` for one socket of both families,
-    /// then `0.0.0.0` for machines without IPv6: the first that can be bound is enough. All
-    /// others are to be bound together, where a loopback may lack ::1. Resolves a name.
+    /// Which local addresses `host` stands for.
+    pub fn bind_host(&self) -> BindHost {
+        BindHost::parse(&self.host)
+    }
+
+    /// The addresses to bind together, resolving a name. A wildcard is `[::]`, for one socket of
+    /// both families, with `0.0.0.0` to stand in on a machine without IPv6. Of `localhost` the
+    /// IPv6 address may be missing too.
     pub fn bind_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let with_port = |ip: IpAddr| SocketAddr::new(ip, self.port);
-        Ok(match &self.host {
-            BindHost::Wildcard => vec![
-                with_port(Ipv6Addr::UNSPECIFIED.into()),
-                with_port(Ipv4Addr::UNSPECIFIED.into()),
-            ],
+        Ok(match self.bind_host() {
+            BindHost::Wildcard => vec![with_port(Ipv6Addr::UNSPECIFIED.into())],
             BindHost::Loopback => vec![
                 with_port(Ipv4Addr::LOCALHOST.into()),
                 with_port(Ipv6Addr::LOCALHOST.into()),
             ],
-            BindHost::Ip(ip) => vec![with_port(*ip)],
+            BindHost::Ip(ip) => vec![with_port(ip)],
             BindHost::Name(name) => (name.as_str(), self.port).to_socket_addrs()?.collect(),
         })
     }
@@ -211,7 +214,7 @@ impl Listeners {
             broker.push(Listener {
                 name: endpoint.name.clone(),
                 protocol,
-                host: BindHost::parse(&endpoint.host),
+                host: endpoint.host.clone(),
                 port: endpoint.port,
                 advertised: endpoint.told(advertised.as_deref(), settings.own_host),
             });

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::types::BrokerId;
+use crate::types::{BrokerId, Millis};
 
 pub mod broker_keys;
 mod build;
@@ -37,80 +37,50 @@ pub use topic_defaults::{ConfigSource, Inherited, TopicDefaults};
 
 use layers::{Layer, Settings};
 
-/// Everything a broker is told before it starts.
+/// Everything a broker is told before it starts. Fields of Kafka's keys bear their names.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub node_id: BrokerId,
     /// The id to format directories with and to expect in them; `None` leaves it to what is found.
     pub cluster_id: Option<String>,
-    /// `broker.rack`
-    pub rack: Option<String>,
+    pub broker_rack: Option<String>,
     pub listeners: Listeners,
-    /// `log.dirs`, at least one, in order, without duplicates.
+    /// At least one, in order, without duplicates.
     pub log_dirs: Vec<PathBuf>,
-    /// `metadata.log.dir`, else the first of `log_dirs`.
+    /// Where unset, the first of `log_dirs`.
     pub metadata_log_dir: PathBuf,
-    pub topics: Topics,
-    pub log: Log,
-    pub network: Network,
-    pub storage: Storage,
-    /// `[produce] validation = "strict"`: inflate and check every compressed batch, as Kafka does.
-    pub strict_produce: bool,
-    pub server: Server,
-    /// `[logging] level`: error, warn, info, debug or trace.
-    pub log_level: String,
-    settings: Arc<Settings>,
-}
-
-/// How topics come to be, and what they are when nothing is said.
-#[derive(Clone, Debug)]
-pub struct Topics {
-    /// `auto.create.topics.enable`
-    pub auto_create: bool,
-    /// `delete.topic.enable`
-    pub delete_enabled: bool,
-    /// `num.partitions`
+    pub auto_create_topics_enable: bool,
+    pub delete_topic_enable: bool,
     pub num_partitions: i32,
-    /// `default.replication.factor`
     pub default_replication_factor: i16,
     /// For [`topic_keys::validate_with`].
     pub minima: Minima,
     /// What a topic key is worth without an override.
-    pub defaults: TopicDefaults,
-}
-
-/// Broker-wide periods of the log, in ms.
-#[derive(Clone, Debug)]
-pub struct Log {
-    /// `log.flush.offset.checkpoint.interval.ms`: recovery points.
-    pub recovery_point_checkpoint_interval_ms: i64,
-    /// `log.flush.start.offset.checkpoint.interval.ms`: log start offsets.
-    pub start_offset_checkpoint_interval_ms: i64,
-    /// `replica.high.watermark.checkpoint.interval.ms`
-    pub high_watermark_checkpoint_interval_ms: i64,
-    /// `log.flush.scheduler.interval.ms`: how often a sync by `flush.ms` is looked for.
-    pub flush_scheduler_interval_ms: i64,
-    /// `producer.id.expiration.ms`
-    pub producer_id_expiration_ms: i64,
-}
-
-/// Connections and requests.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// `socket.request.max.bytes`
-    pub request_max_bytes: usize,
-    /// `socket.send.buffer.bytes`; `None` leaves it to the system.
-    pub send_buffer_bytes: Option<usize>,
-    /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
-    pub receive_buffer_bytes: Option<usize>,
-    /// `socket.listen.backlog.size`
-    pub listen_backlog: i32,
-    /// `connections.max.idle.ms`; `None` never closes an idle connection.
-    pub connections_max_idle_ms: Option<i64>,
-    /// `fetch.max.bytes`
+    pub topic_defaults: TopicDefaults,
+    pub log_flush_offset_checkpoint_interval_ms: Millis,
+    pub log_flush_start_offset_checkpoint_interval_ms: Millis,
+    pub log_flush_scheduler_interval_ms: Millis,
+    pub replica_high_watermark_checkpoint_interval_ms: Millis,
+    pub producer_id_expiration_ms: Millis,
+    pub socket_request_max_bytes: i32,
+    /// -1 leaves it to the system.
+    pub socket_send_buffer_bytes: i32,
+    /// -1 leaves it to the system.
+    pub socket_receive_buffer_bytes: i32,
+    /// `None` where nobody set it: the server has a default of its own (R39).
+    pub socket_listen_backlog_size: Option<i32>,
+    /// `i64::MAX`: an idle connection is never closed.
+    pub connections_max_idle_ms: Millis,
     pub fetch_max_bytes: i32,
-    /// `max.incremental.fetch.session.cache.slots`
-    pub fetch_session_slots: usize,
+    pub max_incremental_fetch_session_cache_slots: usize,
+    pub storage: Storage,
+    /// `[produce] validation = "strict"`: inflate and check every compressed batch, as Kafka does.
+    pub strict_produce: bool,
+    /// `[server] shutdown_timeout`
+    pub shutdown_timeout: Duration,
+    /// `[logging] level`: error, warn, info, debug or trace.
+    pub log_level: String,
+    settings: Arc<Settings>,
 }
 
 /// What the disk promises.
@@ -128,13 +98,6 @@ pub enum Corruption {
     Quarantine,
     /// The log is cut at the damage, as Kafka does.
     Truncate,
-}
-
-/// The process.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// `[server] shutdown_timeout`
-    pub shutdown_timeout: Duration,
 }
 
 /// A configuration with what is to be said about it at start.
@@ -195,3 +158,10 @@ impl Config {
         Ok(Loaded { config, reports })
     }
 }
+
+#[cfg(test)]
+mod example_tests;
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,7 @@ fn unescaped(
         };
         units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
     }
-    String::from_utf16(&units).map_err(|_| "half of a \\uXXXX pair is missing")
+    String::from_utf16(&units).map_err(|_| "half of a pair of \\u escapes is missing")
 }
 
 fn hex_unit(rest: &mut Peekable<Chars<'_>>) -> Result<u16, &'static str> {

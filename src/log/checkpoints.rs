@@ -1,6 +1,5 @@
-//! Small files that are replaced whole: the one way to do it durably, Kafka's line format
-//! (Kafka: `CheckpointFile`), and the four offset checkpoints of a log directory with their
-//! write-ahead checksums.
+//! The four offset checkpoints of a log directory, in Kafka's format, with write-ahead checksums
+//! (Kafka: `OffsetCheckpointFile`, `CheckpointFile`).
 //!
 //! Kafka's readers refuse any extra line in a checkpoint, so the checksum cannot live inside. It
 //! stands in `ottla.sums`, which is on the device with {current, next} of every file before a
@@ -11,130 +10,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use tracing::warn;
 
+use super::small_files::{
+    Malformed, read_lines, read_small_file, remove, replace_file, sync_directory, write_atomically,
+    write_lines,
+};
 use crate::protocol::batch::crc32c;
 use crate::types::{Offset, TopicPartition};
-
-/// Replaces `dir/name` so that after a crash it holds either the old content or `bytes`, and
-/// after the return `bytes`: tmp, `fdatasync`, rename, `fsync` of the directory.
-pub fn write_atomically(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    replace_file(dir, name, bytes)?;
-    sync_directory(dir)
-}
-
-/// The first three steps of [`write_atomically`]: the content is on the device, its name not yet.
-/// For several files that share one [`sync_directory`].
-pub fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let tmp = dir.join(format!("{name}.tmp"));
-    let mut file = write_options().create(true).truncate(true).open(&tmp)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    drop(file);
-    std::fs::rename(&tmp, dir.join(name))
-}
-
-/// Makes created, renamed and removed names in `dir` durable.
-pub fn sync_directory(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Options to read a file below a log directory. A symbolic link there is refused: nothing we
-/// write is one, and following it would leave the directory.
-pub fn read_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    options
-}
-
-/// [`read_options`] for writing.
-pub fn write_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    options
-}
-
-/// The whole of a small file; `None` if there is none. More than `limit` bytes are an error of
-/// kind `InvalidData`.
-pub fn read_small_file(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
-    let file = match read_options().open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        let message = format!("{} is larger than {limit} bytes", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-    }
-    Ok(Some(bytes))
-}
-
-/// Why the text of a derived file cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(String);
-
-impl Malformed {
-    /// The first line that says nothing sensible.
-    pub fn line(line: &str) -> Malformed {
-        let shown: String = line.chars().take(100).collect();
-        Malformed(format!("malformed line {shown:?}"))
-    }
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Malformed {}
-
-/// The lines of Kafka's checkpoint format: version 0, the count, that many lines. An empty file
-/// holds no lines (Kafka creates it so). The last line must be ended: a cut would otherwise turn
-/// offset 14 into offset 1.
-pub fn read_lines(bytes: &[u8]) -> Result<Vec<&str>, Malformed> {
-    if bytes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| Malformed("not a text".into()))?;
-    let text = text
-        .strip_suffix('\n')
-        .ok_or_else(|| Malformed("the last line is cut".into()))?;
-    let mut lines = text.split('\n');
-    match lines.next() {
-        Some("0") => {}
-        version => return Err(Malformed::line(version.unwrap_or_default())),
-    }
-    let count = lines.next().unwrap_or_default();
-    let lines: Vec<&str> = lines.collect();
-    match count.parse::<usize>() {
-        Ok(count) if count == lines.len() => Ok(lines),
-        Ok(count) => Err(Malformed(format!(
-            "{count} lines announced, {} found",
-            lines.len()
-        ))),
-        Err(_) => Err(Malformed::line(count)),
-    }
-}
-
-/// The text that [`read_lines`] reads; `lines` writes `count` ended lines.
-pub fn write_lines(count: usize, lines: impl FnOnce(&mut String)) -> String {
-    let mut text = format!("0\n{count}\n");
-    lines(&mut text);
-    text
-}
 
 /// The four offset checkpoints of a log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +87,7 @@ impl Checkpoints {
         let sums = if trust_sums {
             Sums::read(dir)?
         } else {
-            remove_if_there(&dir.join(SUMS_FILE))?;
+            remove(&dir.join(SUMS_FILE))?;
             None
         };
         let mut files: [OffsetFile; 4] = Default::default();
@@ -308,7 +194,7 @@ impl OffsetFile {
                 Some(_) => "its checksum is neither the current nor the next in ottla.sums",
                 None => "it is missing",
             };
-            return Err(Malformed(cause.into()));
+            return Err(Malformed::because(cause));
         }
         let mut offsets = BTreeMap::new();
         for line in read_lines(bytes.unwrap_or_default())? {
@@ -344,13 +230,6 @@ fn parse_offset(line: &str) -> Option<(TopicPartition, Offset)> {
         .next()
         .is_none()
         .then_some((TopicPartition { topic, partition }, offset))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// The content of `ottla.sums`: for each checkpoint what the disk held before the last round and

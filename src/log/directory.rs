@@ -10,6 +10,12 @@
 //! Therefore a `flock` on the directory itself is taken first. It belongs to the descriptor, and
 //! whoever fails to get it never opens `.lock`.
 
+mod error;
+mod marker;
+mod space;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -19,26 +25,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::Errno;
-use serde_json::json;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::checkpoints::{
-    Checkpoints, read_small_file, sync_directory, write_atomically, write_options,
-};
+use super::checkpoints::Checkpoints;
 use super::meta_properties::{self, DirectoryId, Identity, MetaProperties};
 use super::partition_dirs::{self, Aside, DirectoryKind};
+use super::small_files::{
+    read_small_file, remove, sync_directory, write_atomically, write_options,
+};
 use crate::types::{BrokerId, TopicId, TopicPartition};
+use space::Space;
+
+pub use error::DirectoryError;
+pub use marker::CleanMarker;
 
 const LOCK_FILE: &str = ".lock";
-const CLEAN_MARKER_FILE: &str = ".kafka_cleanshutdown";
 const RESERVE_FILE: &str = "ottla.reserve";
-/// What the reserve may take: enough for a controller to log that the disk is full.
-const RESERVE_MAX_BYTES: u64 = 64 << 20;
-/// Below this, or 5 % of a small disk, clients may no longer append.
-const FULL_BELOW_BYTES: u64 = 256 << 20;
-/// Our small files: identity and marker.
-const SMALL_FILE_BYTES: usize = 64 << 10;
+/// `meta.properties` is some 120 bytes.
+const META_MAX_BYTES: usize = 64 << 10;
 /// The metadata log lives beside the partitions but is not one of them.
 const METADATA_PARTITION: &str = "__cluster_metadata";
 
@@ -55,14 +60,6 @@ pub struct LogDirectory {
     found_marker: Option<CleanMarker>,
     full: AtomicBool,
     offline: OnceLock<String>,
-}
-
-/// What the last step of a clean stop leaves behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CleanMarker {
-    pub broker_epoch: i64,
-    /// Equal in every directory and in the metadata index of that stop. `None`: Kafka wrote it.
-    pub nonce: Option<String>,
 }
 
 impl LogDirectory {
@@ -124,16 +121,12 @@ impl LogDirectory {
 
     /// The last step of a clean stop, after everything else in the directory is durable.
     pub fn write_clean_marker(&self, broker_epoch: i64, nonce: &str) -> io::Result<()> {
-        let marker = json!({"version": 0, "brokerEpoch": broker_epoch, "ottlaNonce": nonce});
-        write_atomically(&self.path, CLEAN_MARKER_FILE, marker.to_string().as_bytes())
+        marker::write(&self.path, broker_epoch, nonce)
     }
 
     /// The offset checkpoints; without our checksums if Kafka closed the directory.
     pub fn read_checkpoints(&self) -> io::Result<Checkpoints> {
-        let closed_by_kafka = self
-            .found_marker
-            .as_ref()
-            .is_some_and(|marker| marker.nonce.is_none());
+        let closed_by_kafka = self.found_marker().is_some_and(CleanMarker::is_kafkas);
         Checkpoints::read(&self.path, !closed_by_kafka)
     }
 
@@ -172,10 +165,10 @@ impl LogDirectory {
         self.handle.sync_all()
     }
 
-    /// One sync for the whole file system below the directory. It also reports errors of files
-    /// that were closed while dirty (Linux 5.8), because the handle is open since the start.
-    pub fn sync_file_system(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.handle)?)
+    /// The directory itself, open since the start: for `syncfs`, which through it also reports
+    /// errors of files that were closed while dirty (Linux 5.8).
+    pub fn handle(&self) -> &File {
+        &self.handle
     }
 
     /// True while clients may not append here: the disk is nearly full.
@@ -250,16 +243,6 @@ impl LogDirectory {
     }
 }
 
-/// The broker stopped cleanly if every directory carries a marker of the same broker epoch and
-/// nonce; anything else is unclean for the whole broker.
-pub fn clean_stop(directories: &[LogDirectory]) -> Option<&CleanMarker> {
-    let first = directories.first()?.found_marker()?;
-    directories
-        .iter()
-        .all(|directory| directory.found_marker() == Some(first))
-        .then_some(first)
-}
-
 /// A directory that is locked and verified, and not yet written to.
 struct Held {
     path: PathBuf,
@@ -275,10 +258,11 @@ impl Held {
         read_meta(path, expected)?;
         create_directory(path).map_err(io("create"))?;
         let handle = File::open(path).map_err(io("open"))?;
-        match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(DirectoryError::Held { path: path.into() }),
-            // Not every network file system locks directories; the record lock remains.
-            Ok(()) | Err(_) => {}
+        // Any other error: not every network file system locks directories. The record lock
+        // remains.
+        let guard = rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive);
+        if guard == Err(Errno::WOULDBLOCK) {
+            return Err(DirectoryError::Held { path: path.into() });
         }
         let lock = write_options()
             .create(true)
@@ -326,7 +310,7 @@ impl Held {
             )
             .map_err(|source| DirectoryError::io(&self.path, "format", source))?;
         }
-        let found_marker = take_marker(&self.path)
+        let found_marker = marker::take(&self.path)
             .map_err(|source| DirectoryError::io(&self.path, "take the clean marker of", source))?;
         Ok(LogDirectory {
             path: self.path,
@@ -342,7 +326,7 @@ impl Held {
 }
 
 fn read_meta(path: &Path, expected: &Identity) -> Result<Option<MetaProperties>, DirectoryError> {
-    let bytes = read_small_file(&path.join(meta_properties::FILE_NAME), SMALL_FILE_BYTES)
+    let bytes = read_small_file(&path.join(meta_properties::FILE_NAME), META_MAX_BYTES)
         .map_err(|source| DirectoryError::io(path, "read meta.properties of", source))?;
     let Some(bytes) = bytes else { return Ok(None) };
     let meta = MetaProperties::from_text(&bytes).map_err(|cause| DirectoryError::Malformed {
@@ -384,132 +368,5 @@ fn create_directory(path: &Path) -> io::Result<()> {
     match std::fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => sync_directory(parent),
-    }
-}
-
-/// Reads and removes the marker. What cannot be read is no marker.
-fn take_marker(path: &Path) -> io::Result<Option<CleanMarker>> {
-    let file = path.join(CLEAN_MARKER_FILE);
-    let Some(bytes) = read_small_file(&file, SMALL_FILE_BYTES)? else {
-        return Ok(None);
-    };
-    remove(&file)?;
-    sync_directory(path)?;
-    let marker = parse_marker(&bytes);
-    if marker.is_none() {
-        warn!(file = %file.display(), "clean-shutdown marker is unreadable: the stop counts as unclean");
-    }
-    Ok(marker)
-}
-
-fn parse_marker(bytes: &[u8]) -> Option<CleanMarker> {
-    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    if value.get("version")?.as_i64()? != 0 {
-        return None;
-    }
-    let nonce = match value.get("ottlaNonce") {
-        Some(nonce) => Some(nonce.as_str()?.to_owned()),
-        None => None,
-    };
-    Some(CleanMarker {
-        broker_epoch: value.get("brokerEpoch")?.as_i64()?,
-        nonce,
-    })
-}
-
-/// Removes a file; false if it was not there.
-fn remove(path: &Path) -> io::Result<bool> {
-    match std::fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// A file system's room, for users without privileges.
-#[derive(Clone, Copy, Debug)]
-struct Space {
-    free_bytes: u64,
-    total_bytes: u64,
-}
-
-impl Space {
-    fn of(handle: &File) -> io::Result<Space> {
-        let stat = rustix::fs::fstatvfs(handle)?;
-        Ok(Space {
-            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
-        })
-    }
-
-    /// Full below the limit; not full again before there is twice as much.
-    fn is_full(self, was_full: bool) -> bool {
-        let limit = (self.total_bytes / 20).min(FULL_BELOW_BYTES);
-        self.free_bytes < if was_full { 2 * limit } else { limit }
-    }
-
-    fn reserve_bytes(self) -> u64 {
-        (self.total_bytes / 100).min(RESERVE_MAX_BYTES)
-    }
-}
-
-/// Why a log directory cannot be used, in one sentence for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    #[error(
-        "Failed to acquire lock on file .lock in {}: another process, or another broker in this \
-         one, is using this directory; stop it, or set log.dirs to another directory",
-        path.display()
-    )]
-    Held { path: PathBuf },
-    #[error(
-        "Invalid cluster.id in: {}/meta.properties. Expected {expected}, but read {found}; start \
-         with CLUSTER_ID={found} to use this data, or set log.dirs to another directory",
-        path.display()
-    )]
-    ForeignCluster {
-        path: PathBuf,
-        expected: String,
-        found: String,
-    },
-    #[error(
-        "Stored node id {found} doesn't match configured node id {expected} in \
-         {}/meta.properties; start with node.id={found} to use this data, or set log.dirs to \
-         another directory",
-        path.display()
-    )]
-    ForeignNode {
-        path: PathBuf,
-        expected: BrokerId,
-        found: BrokerId,
-    },
-    #[error(
-        "Cannot read {}/meta.properties: {cause}; restore the file, or set log.dirs to another \
-         directory",
-        path.display()
-    )]
-    Malformed { path: PathBuf, cause: String },
-    #[error(
-        "The log directories {} and {} have the same directory.id: one is a copy of the other; \
-         remove the copy from log.dirs",
-        one.display(),
-        other.display()
-    )]
-    Twins { one: PathBuf, other: PathBuf },
-    #[error("Cannot {doing} the log directory {}: {source}", path.display())]
-    Io {
-        path: PathBuf,
-        doing: &'static str,
-        source: io::Error,
-    },
-}
-
-impl DirectoryError {
-    fn io(path: &Path, doing: &'static str, source: io::Error) -> DirectoryError {
-        DirectoryError::Io {
-            path: path.to_owned(),
-            doing,
-            source,
-        }
     }
 }

@@ -7,11 +7,8 @@
 
 use std::fmt::Write;
 
-use super::checkpoints::{Malformed, read_lines, write_lines};
+use super::small_files::{Malformed, read_lines, write_lines};
 use crate::types::{LeaderEpoch, Offset};
-
-/// The name of the file that holds [`EpochCache::to_text`].
-pub const FILE_NAME: &str = "leader-epoch-checkpoint";
 
 /// "No epoch" and "no offset" in the protocol.
 const UNDEFINED: (LeaderEpoch, Offset) = (-1, -1);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::checkpoints::{read_small_file, write_options};
+use super::small_files::{read_small_file, write_options};
 use crate::types::{TopicId, TopicPartition};
 
 /// What a directory below a log directory is by its name.

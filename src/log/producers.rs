@@ -1,6 +1,6 @@
 //! What idempotent producers have appended to one partition (KIP-98, KIP-360; Kafka:
 //! `ProducerStateManager`, `ProducerAppendInfo`): which batch is a retry, which is out of order,
-//! which comes from a producer that was fenced. Plus Kafka's `.snapshot` file, version 1.
+//! which comes from a producer that was fenced.
 //!
 //! Knows batch headers and nothing else: no files, no clock, no transaction coordinator. The log
 //! holds it under the partition lock, so check and append are one critical section (R68). It is
@@ -10,12 +10,9 @@
 //! wrote into its records (R73), and after a restart the window holds five batches again and not
 //! only the last ([`ProducerStates::refill`]).
 
-use std::fmt;
-
-use bytes::{Buf, BufMut};
 use hashbrown::HashMap;
 
-use crate::protocol::batch::{BatchHeader, crc32c};
+use crate::protocol::batch::BatchHeader;
 use crate::types::{Millis, Offset};
 
 /// Batches a producer may have in flight, and therefore may send again (Kafka:
@@ -23,16 +20,12 @@ use crate::types::{Millis, Offset};
 pub const WINDOW: usize = 5;
 
 /// No producer epoch, coordinator epoch, sequence, offset: −1, as in Kafka's files.
-const NONE: i8 = -1;
-const SNAPSHOT_VERSION: i16 = 1;
-/// Version, CRC-32C of all that follows, number of producers.
-const SNAPSHOT_HEADER_BYTES: usize = 10;
-const SNAPSHOT_ENTRY_BYTES: usize = 46;
+pub(super) const NONE: i8 = -1;
 
 /// The producers of one partition. About 160 bytes each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerStates {
-    producers: HashMap<i64, Producer>,
+    pub(super) producers: HashMap<i64, Producer>,
 }
 
 /// What to do with a batch that may be appended or has been.
@@ -85,27 +78,27 @@ pub enum ProducerError {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Producer {
-    epoch: i16,
+pub(super) struct Producer {
+    pub(super) epoch: i16,
     /// Batches of this epoch, oldest first; those behind `len` are unused.
     window: [Appended; WINDOW],
     len: u8,
     /// Of the last transaction marker; −1 before the first.
-    coordinator_epoch: i32,
+    pub(super) coordinator_epoch: i32,
     /// First offset of the open transaction, −1 without one.
-    current_txn_first_offset: Offset,
+    pub(super) current_txn_first_offset: Offset,
     /// Max timestamp of the last batch or marker, as the client wrote it.
-    last_timestamp: Millis,
+    pub(super) last_timestamp: Millis,
     /// Broker time of the last append, or of loading.
-    last_appended: Millis,
+    pub(super) last_appended: Millis,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Appended {
-    last_offset: Offset,
-    max_timestamp: Millis,
-    last_sequence: i32,
-    offset_delta: i32,
+pub(super) struct Appended {
+    pub(super) last_offset: Offset,
+    pub(super) max_timestamp: Millis,
+    pub(super) last_sequence: i32,
+    pub(super) offset_delta: i32,
 }
 
 impl ProducerStates {
@@ -238,74 +231,10 @@ impl ProducerStates {
             .filter(|&offset| offset >= 0)
             .min()
     }
-
-    /// The content of `<log end offset>.snapshot`, producers by id (Kafka: in no order).
-    pub fn snapshot(&self) -> Vec<u8> {
-        let mut ids: Vec<i64> = self.producers.keys().copied().collect();
-        ids.sort_unstable();
-        let mut entries = Vec::with_capacity(4 + ids.len() * SNAPSHOT_ENTRY_BYTES);
-        entries.put_i32(ids.len() as i32);
-        for id in ids {
-            self.producers[&id].write(id, &mut entries);
-        }
-        let mut bytes = Vec::with_capacity(6 + entries.len());
-        bytes.put_i16(SNAPSHOT_VERSION);
-        bytes.put_u32(crc32c(&[&entries]));
-        bytes.extend_from_slice(&entries);
-        bytes
-    }
-
-    /// Reads [`ProducerStates::snapshot`]. `now` is broker time: a producer's expiry begins anew.
-    pub fn from_snapshot(bytes: &[u8], now: Millis) -> Result<ProducerStates, SnapshotError> {
-        let mut rest = bytes;
-        if rest.len() < SNAPSHOT_HEADER_BYTES {
-            return Err(SnapshotError::Length);
-        }
-        let version = rest.get_i16();
-        if version != SNAPSHOT_VERSION {
-            return Err(SnapshotError::Version(version));
-        }
-        if rest.get_u32() != crc32c(&[rest]) {
-            return Err(SnapshotError::Crc);
-        }
-        let count = rest.get_i32();
-        let announced = usize::try_from(count)
-            .ok()
-            .and_then(|count| count.checked_mul(SNAPSHOT_ENTRY_BYTES));
-        if announced != Some(rest.len()) {
-            return Err(SnapshotError::Length);
-        }
-        let mut producers = HashMap::with_capacity(rest.len() / SNAPSHOT_ENTRY_BYTES);
-        for mut entry in rest.chunks_exact(SNAPSHOT_ENTRY_BYTES) {
-            let id = entry.get_i64();
-            producers.insert(id, Producer::read(entry, now));
-        }
-        Ok(ProducerStates { producers })
-    }
 }
-
-/// Why a snapshot is not used; an older one or the whole log is replayed instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotError {
-    Version(i16),
-    Crc,
-    Length,
-}
-
-impl fmt::Display for SnapshotError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SnapshotError::Version(version) => write!(f, "its version {version} is not 1"),
-            SnapshotError::Crc => f.write_str("its checksum is wrong"),
-            SnapshotError::Length => f.write_str("its length does not fit its producers"),
-        }
-    }
-}
-
-impl std::error::Error for SnapshotError {}
 
 impl Producer {
-    fn new(epoch: i16) -> Producer {
+    pub(super) fn new(epoch: i16) -> Producer {
         Producer {
             epoch,
             window: [Appended::default(); WINDOW],
@@ -321,7 +250,7 @@ impl Producer {
         usize::from(self.len)
     }
 
-    fn batches(&self) -> &[Appended] {
+    pub(super) fn batches(&self) -> &[Appended] {
         &self.window[..self.len()]
     }
 
@@ -345,7 +274,7 @@ impl Producer {
     }
 
     /// Inserts before the batch at `at`; the oldest leaves a full window.
-    fn insert(&mut self, at: usize, batch: Appended) {
+    pub(super) fn insert(&mut self, at: usize, batch: Appended) {
         if self.len() < WINDOW {
             let len = self.len();
             self.window.copy_within(at..len, at + 1);
@@ -355,45 +284,6 @@ impl Producer {
             self.window.copy_within(1..at, 0);
             self.window[at - 1] = batch;
         }
-    }
-
-    fn write(&self, id: i64, out: &mut Vec<u8>) {
-        let last = self.batches().last().copied().unwrap_or(Appended {
-            last_offset: NONE.into(),
-            max_timestamp: self.last_timestamp,
-            last_sequence: NONE.into(),
-            offset_delta: 0,
-        });
-        out.put_i64(id);
-        out.put_i16(self.epoch);
-        out.put_i32(last.last_sequence);
-        out.put_i64(last.last_offset);
-        out.put_i32(last.offset_delta);
-        out.put_i64(self.last_timestamp);
-        out.put_i32(self.coordinator_epoch);
-        out.put_i64(self.current_txn_first_offset);
-    }
-
-    /// Reads what [`Producer::write`] wrote behind the id; `entry` has exactly these bytes.
-    fn read(mut entry: &[u8], now: Millis) -> Producer {
-        let mut producer = Producer::new(entry.get_i16());
-        let last_sequence = entry.get_i32();
-        let last_offset = entry.get_i64();
-        let offset_delta = entry.get_i32();
-        producer.last_timestamp = entry.get_i64();
-        producer.coordinator_epoch = entry.get_i32();
-        producer.current_txn_first_offset = entry.get_i64();
-        producer.last_appended = now;
-        if last_offset >= 0 {
-            let batch = Appended {
-                last_offset,
-                max_timestamp: producer.last_timestamp,
-                last_sequence,
-                offset_delta,
-            };
-            producer.insert(0, batch);
-        }
-        producer
     }
 }
 
@@ -414,12 +304,12 @@ fn follow(last: i32) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A batch of `records` from a producer, sequences from `sequence` on.
-    fn batch(producer_id: i64, epoch: i16, sequence: i32, records: i32) -> BatchHeader {
+    pub(crate) fn batch(producer_id: i64, epoch: i16, sequence: i32, records: i32) -> BatchHeader {
         BatchHeader {
             base_offset: 0,
             batch_length: 49,
@@ -618,68 +508,6 @@ mod tests {
         assert!(
             states.check(&batch(7, 0, 4, 1)).is_ok(),
             "the marker took no sequence"
-        );
-    }
-
-    /// From the log directory of a Kafka 4.1.2: one idempotent producer; two transactional ones.
-    const KAFKAS_SNAPSHOTS: [&str; 3] = [
-        "0001 48674bc7 00000000",
-        "0001 ae9d7e10 00000001 0000000000001e61 0000 00000006 0000000000000006 00000000 \
-         0000018bcfe56806 ffffffff ffffffffffffffff",
-        "0001 0b660604 00000002 \
-         0000000000000005 0000 00000001 0000000000000002 00000000 000001a1fd800c1b 00000000 \
-         ffffffffffffffff \
-         00000000000003e9 0000 00000001 0000000000000006 00000000 000001a1fd80780f 00000002 \
-         ffffffffffffffff",
-    ];
-
-    fn unhex(text: &str) -> Vec<u8> {
-        let digits: String = text.split_whitespace().collect();
-        (0..digits.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).expect("hex"))
-            .collect()
-    }
-
-    #[test]
-    fn kafkas_snapshots_are_read_and_written_byte_for_byte() {
-        for text in KAFKAS_SNAPSHOTS {
-            let bytes = unhex(text);
-            let states = ProducerStates::from_snapshot(&bytes, 0).expect("Kafka wrote it");
-            assert_eq!(states.snapshot(), bytes);
-        }
-        let states = ProducerStates::from_snapshot(&unhex(KAFKAS_SNAPSHOTS[1]), 0);
-        let states = states.expect("Kafka wrote it");
-        let known = Verdict::Duplicate {
-            base_offset: 6,
-            next_offset: 7,
-            max_timestamp: 0x018b_cfe5_6806,
-        };
-        assert_eq!(states.check(&batch(7777, 0, 6, 1)), Ok(known));
-        assert_eq!(states.check(&batch(7777, 0, 7, 1)), Ok(Verdict::Append));
-    }
-
-    #[test]
-    fn a_damaged_snapshot_is_refused() {
-        let good = unhex(KAFKAS_SNAPSHOTS[2]);
-        for length in 0..good.len() {
-            assert!(ProducerStates::from_snapshot(&good[..length], 0).is_err());
-        }
-        for i in 0..good.len() {
-            let mut bad = good.clone();
-            bad[i] ^= 1;
-            assert!(ProducerStates::from_snapshot(&bad, 0).is_err(), "byte {i}");
-        }
-        let mut huge = unhex("0001 00000000 7fffffff");
-        let crc = crc32c(&[&huge[6..]]);
-        huge[2..6].copy_from_slice(&crc.to_be_bytes());
-        assert_eq!(
-            ProducerStates::from_snapshot(&huge, 0),
-            Err(SnapshotError::Length)
-        );
-        assert_eq!(
-            ProducerStates::from_snapshot(&unhex("0002 48674bc7 00000000"), 0),
-            Err(SnapshotError::Version(2))
         );
     }
 

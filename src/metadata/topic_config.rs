@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::config::key::{Key, Minima, Update};
 use crate::config::{ConfigSource, TopicDefaults, topic_keys};
-use crate::protocol::batch::{Codec, TimestampType};
+use crate::protocol::batch::TimestampType;
+use crate::protocol::compression::Codec;
+use crate::protocol::validate::ProduceRules;
 
 /// Typed values of the topic keys that something acts on. Times in ms, sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +29,10 @@ pub struct TopicConfig {
     pub min_compaction_lag_ms: i64,
     pub max_compaction_lag_ms: i64,
     pub max_message_bytes: i32,
-    /// `None`: as the producer sent it.
+    /// `compression.type`; `None` is `producer`: stored as sent.
     pub compression: Option<Codec>,
-    pub compression_gzip_level: i32,
-    pub compression_lz4_level: i32,
-    pub compression_zstd_level: i32,
+    /// `compression.<codec>.level` of that codec; `None` where it has none.
+    pub compression_level: Option<i32>,
     pub timestamp_type: TimestampType,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
@@ -56,6 +57,7 @@ impl TopicConfig {
         };
         let policy = values.text("cleanup.policy");
         let policies = || policy.split(',');
+        let compression = codec(values.text("compression.type"));
         TopicConfig {
             cleanup: Cleanup {
                 delete: policies().any(|one| one == "delete"),
@@ -77,10 +79,13 @@ impl TopicConfig {
             min_compaction_lag_ms: values.long("min.compaction.lag.ms"),
             max_compaction_lag_ms: values.long("max.compaction.lag.ms"),
             max_message_bytes: values.int("max.message.bytes"),
-            compression: compression(values.text("compression.type")),
-            compression_gzip_level: values.int("compression.gzip.level"),
-            compression_lz4_level: values.int("compression.lz4.level"),
-            compression_zstd_level: values.int("compression.zstd.level"),
+            compression,
+            compression_level: match compression {
+                Some(Codec::Gzip) => Some(values.int("compression.gzip.level")),
+                Some(Codec::Lz4) => Some(values.int("compression.lz4.level")),
+                Some(Codec::Zstd) => Some(values.int("compression.zstd.level")),
+                Some(Codec::None | Codec::Snappy) | None => None,
+            },
             timestamp_type: match values.text("message.timestamp.type") {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
@@ -89,6 +94,23 @@ impl TopicConfig {
             timestamp_after_max_ms: values.long("message.timestamp.after.max.ms"),
             min_insync_replicas: values.int("min.insync.replicas"),
             unclean_leader_election: values.flag("unclean.leader.election.enable"),
+        }
+    }
+
+    /// What a produced batch must satisfy. Whether everything is inflated (`strict`) and whether
+    /// the request may carry zstd is for the caller to say.
+    pub fn produce_rules(&self) -> ProduceRules {
+        ProduceRules {
+            max_message_bytes: self.max_message_bytes,
+            segment_bytes: self.segment_bytes,
+            compacted: self.cleanup.compact,
+            timestamp_type: self.timestamp_type,
+            timestamp_before_max_ms: self.timestamp_before_max_ms,
+            timestamp_after_max_ms: self.timestamp_after_max_ms,
+            compression: self.compression,
+            compression_level: self.compression_level,
+            strict: false,
+            accept_zstd: true,
         }
     }
 }
@@ -175,7 +197,7 @@ impl<'a> Values<'a> {
     }
 }
 
-fn compression(text: &str) -> Option<Codec> {
+fn codec(text: &str) -> Option<Codec> {
     match text {
         "uncompressed" => Some(Codec::None),
         "gzip" => Some(Codec::Gzip),
@@ -183,5 +205,78 @@ fn compression(text: &str) -> Option<Codec> {
         "lz4" => Some(Codec::Lz4),
         "zstd" => Some(Codec::Zstd),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn overrides_stand_above_the_brokers_settings_and_those_above_the_defaults() {
+        let broker = pairs(&[
+            ("log.retention.hours", "1"),
+            ("message.max.bytes", "5000"),
+            ("compression.type", "zstd"),
+        ]);
+        let config = Config::from_properties(broker).expect("valid");
+        let overrides = pairs(&[
+            ("cleanup.policy", "compact,delete"),
+            ("max.message.bytes", "6000"),
+            ("segment.bytes", "1024"),
+        ]);
+        let topic = TopicConfig::resolve(&overrides, &config.topic_defaults);
+        assert_eq!(
+            topic.cleanup,
+            Cleanup {
+                delete: true,
+                compact: true
+            }
+        );
+        assert_eq!(topic.retention_ms, 3_600_000);
+        assert_eq!(topic.max_message_bytes, 6000);
+        // Made under the development profile, read without it.
+        assert_eq!(topic.segment_bytes, 1024);
+        assert_eq!(topic.flush_messages, i64::MAX);
+        assert_eq!(topic.compression, Some(Codec::Zstd));
+        assert_eq!(topic.compression_level, Some(3));
+        let rules = topic.produce_rules();
+        assert!(rules.compacted);
+        assert_eq!(rules.max_message_bytes, 6000);
+    }
+
+    #[test]
+    fn an_override_that_no_longer_fits_counts_as_absent() {
+        let overrides = pairs(&[("retention.ms", "soon"), ("no.such.key", "1")]);
+        let topic = TopicConfig::resolve(&overrides, &TopicDefaults::builtin());
+        assert_eq!(topic.retention_ms, 604_800_000);
+    }
+
+    #[test]
+    fn r243_r249_all_keys_are_described_with_the_source_of_the_winning_value() {
+        let broker = pairs(&[("log.roll.ms", "70000"), ("log.retention.hours", "2")]);
+        let config = Config::from_properties(broker).expect("valid");
+        let overrides = pairs(&[("cleanup.policy", "compact")]);
+        let entries = describe(&overrides, &config.topic_defaults);
+        assert_eq!(entries.len(), 33);
+        let told = |name: &str| {
+            let entry = entries
+                .iter()
+                .find(|entry| entry.name() == name)
+                .expect("a key");
+            assert!(!entry.is_read_only() && !entry.is_sensitive());
+            (entry.value.as_str(), entry.source.code())
+        };
+        assert_eq!(told("cleanup.policy"), ("compact", 1));
+        assert_eq!(told("segment.ms"), ("70000", 4));
+        assert_eq!(told("retention.ms"), ("7200000", 5));
+        assert_eq!(told("min.cleanable.dirty.ratio"), ("0.5", 5));
+        assert_eq!(told("leader.replication.throttled.replicas"), ("", 5));
     }
 }

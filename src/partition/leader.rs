@@ -22,11 +22,18 @@ impl Leader {
         replicas: Vec<BrokerId>,
         isr: Vec<BrokerId>,
         local_end: Offset,
-        high_watermark: Offset,
     ) -> Leader {
-        let mut leader = Leader { epoch, replicas, isr, local_end, high_watermark };
+        let mut leader = Leader { epoch, replicas, isr, local_end, high_watermark: 0 };
         leader.advance();
         leader
+    }
+
+    /// Leadership goes on in a later epoch, or with another ISR.
+    pub fn reelected(&mut self, epoch: LeaderEpoch, replicas: Vec<BrokerId>, isr: Vec<BrokerId>) {
+        assert!(epoch >= self.epoch, "leader epoch {epoch} after {}", self.epoch);
+        self.epoch = epoch;
+        self.replicas = replicas;
+        self.isr = isr;
     }
 
     pub fn high_watermark(&self) -> Offset {
@@ -61,7 +68,7 @@ mod tests {
     use super::*;
 
     fn sole(local_end: Offset) -> Leader {
-        Leader::elected(0, vec![BrokerId(1)], vec![BrokerId(1)], local_end, 0)
+        Leader::elected(0, vec![BrokerId(1)], vec![BrokerId(1)], local_end)
     }
 
     #[test]
@@ -82,7 +89,7 @@ mod tests {
     #[test]
     fn r59_one_replica_satisfies_any_min_insync_replicas() {
         assert!(sole(0).has_enough_in_sync(2));
-        let lonely = Leader::elected(0, vec![BrokerId(1), BrokerId(2)], vec![BrokerId(1)], 0, 0);
+        let lonely = Leader::elected(0, vec![BrokerId(1), BrokerId(2)], vec![BrokerId(1)], 0);
         assert!(lonely.has_enough_in_sync(1));
         assert!(!lonely.has_enough_in_sync(2));
     }

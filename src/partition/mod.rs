@@ -2,33 +2,48 @@
 //! mutex, held for one append or one lookup and never across an await, is all the concurrency
 //! control there is: what is checked under it is appended under it (R68).
 
+pub mod fetch_session;
 pub mod leader;
 pub mod manager;
 mod offsets;
+mod settings;
+pub mod volume;
 mod wait;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ResponseError;
-use crate::log::{self, Appended, FlushWork, Flushed, Log, LogContext, OpenAt, ReadPlan, Records, Urgency};
+use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records, Urgency};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
 use crate::protocol::batch::ValidBatch;
 use crate::protocol::validate::ProduceRules;
-use crate::types::{LeaderEpoch, Millis, Offset, TopicId};
+use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 
 pub use leader::Leader;
 pub use offsets::{FoundOffset, OffsetQuery};
 pub use wait::{Isolation, Until, Wait};
+use volume::{CheckpointedOffsets, Volume};
 use wait::WaitList;
 
 /// One partition of one topic, for as long as this broker leads it.
 pub struct Partition {
-    pub topic: Arc<str>,
+    pub name: TopicPartition,
     pub topic_id: TopicId,
-    pub index: i32,
-    log_context: Arc<LogContext>,
+    volume: Arc<Volume>,
+    strict_produce: bool,
     state: Mutex<State>,
+}
+
+/// What a partition is made of.
+struct PartitionArgs<'a> {
+    name: TopicPartition,
+    topic_id: TopicId,
+    volume: Arc<Volume>,
+    image: &'a PartitionImage,
+    config: Arc<TopicConfig>,
+    strict_produce: bool,
+    open_at: OpenAt,
 }
 
 struct State {
@@ -105,35 +120,85 @@ enum Planned {
 }
 
 impl Partition {
-    fn new(
-        topic: Arc<str>,
-        topic_id: TopicId,
-        index: i32,
-        log_context: Arc<LogContext>,
-        image: &PartitionImage,
-        config: Arc<TopicConfig>,
-        open_at: OpenAt,
-    ) -> Partition {
-        let leader = Leader::elected(
-            image.leader_epoch,
-            image.replicas.clone(),
-            image.isr.clone(),
-            0,
-            0,
-        );
+    fn new(args: PartitionArgs) -> Partition {
+        let image = args.image;
+        let (replicas, isr) = (image.replicas.clone(), image.isr.clone());
         let state = State {
-            leader,
-            config,
-            log: LogState::Unopened(open_at),
+            leader: Leader::elected(image.leader_epoch, replicas, isr, 0),
+            config: args.config,
+            log: LogState::Unopened(args.open_at),
             waiters: WaitList::default(),
             closed: false,
         };
-        Partition { topic, topic_id, index, log_context, state: Mutex::new(state) }
+        Partition {
+            name: args.name,
+            topic_id: args.topic_id,
+            volume: args.volume,
+            strict_produce: args.strict_produce,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// A new leader epoch, ISR or configuration of the partition.
+    fn lead(&self, image: &PartitionImage, config: Arc<TopicConfig>) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let LogState::Open(log) = &mut state.log {
+            log.configure(settings::log_config(&config));
+        }
+        state.config = config;
+        if image.leader_epoch > state.leader.epoch {
+            // Who waits for an append of the old epoch must look again.
+            state.waiters.wake_all();
+        }
+        state.leader.reelected(image.leader_epoch, image.replicas.clone(), image.isr.clone());
+    }
+
+    /// The topic is gone: its files get another name and are unlinked later, and who waits hears
+    /// of it.
+    fn delete(&self, now: Millis) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiters.wake_all();
+        self.volume.forget(&self.name);
+        let opened = std::mem::replace(&mut state.log, LogState::Offline);
+        drop(state);
+        let deleted = match opened {
+            LogState::Open(log) => log.delete(),
+            LogState::Unopened(_) | LogState::Offline => self.volume.delete(&self.name),
+        };
+    }
+
+    /// Clean stop: the log is made durable and takes no calls afterwards.
+    fn close(&self) -> Result<(), log::Error> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiters.wake_all();
+        let high_watermark = state.leader.high_watermark();
+        let LogState::Open(log) = &mut state.log else { return Ok(()) };
+        let log_start_offset = log.log_start_offset();
+        let recovery_point = log.close()?;
+        let offsets = CheckpointedOffsets { recovery_point, log_start_offset, high_watermark };
+        self.volume.note(&self.name, offsets);
+        Ok(())
+    }
+
+    /// Tells the volume what its next checkpoint round writes about this partition.
+    fn note_checkpoint(&self) {
+        let state = self.lock();
+        let LogState::Open(log) = &state.log else { return };
+        let offsets = CheckpointedOffsets {
+            recovery_point: log.recovery_point(),
+            log_start_offset: log.log_start_offset(),
+            high_watermark: state.leader.high_watermark(),
+        };
+        self.volume.note(&self.name, offsets);
     }
 
     /// What a produced batch must satisfy; checked before the lock is taken for the append.
     pub fn produce_rules(&self) -> ProduceRules {
-        self.lock().config.produce_rules()
+        let rules = self.lock().config.produce_rules();
+        ProduceRules { strict: self.strict_produce, ..rules }
     }
 
     /// Appends one batch: leadership, ISR, producer state and the write are one critical section.
@@ -269,7 +334,7 @@ impl Partition {
     fn refusal(&self, error: &log::Error) -> ResponseError {
         let code = error.code();
         if code == ResponseError::KafkaStorageError {
-            tracing::error!(topic = %self.topic, partition = self.index, %error, "the log failed");
+            tracing::error!(partition = %self.name, %error, "the log failed");
         }
         code
     }
@@ -295,11 +360,10 @@ impl State {
             return Err(ResponseError::UnknownTopicOrPartition);
         }
         let LogState::Unopened(at) = &self.log else { return Ok(()) };
-        let name = partition.directory_name();
-        let config = self.config.log_config();
-        match Log::open(&partition.directory, &name, partition.topic_id, config, at) {
-            Ok((log, report)) => {
-                report.log(&name);
+        let (name, config) = (partition.name.to_string(), settings::log_config(&self.config));
+        let cx = &partition.volume.log;
+        match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
+            Ok((log, _)) => {
                 self.leader.local_end_moved(log.log_end_offset());
                 self.log = LogState::Open(Box::new(log));
                 Ok(())

@@ -18,6 +18,9 @@ use crate::config::Listener;
 use crate::config::listeners::BindHost;
 use crate::server::connection;
 
+/// Connections that may wait for accept unless `socket.listen.backlog.size` is set: 5,000 clients
+/// at once meet no SYN retry (R39).
+const BACKLOG: i32 = 4096;
 /// After running out of descriptors the loop tries again at least this often.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -31,7 +34,7 @@ pub struct BoundListener {
 ///
 /// # Errors
 /// One sentence that names the listener and the address.
-pub fn bind(listener: &Listener, backlog: i32) -> anyhow::Result<BoundListener> {
+pub fn bind(listener: &Listener, backlog: Option<i32>) -> anyhow::Result<BoundListener> {
     let addresses = listener.bind_addresses().with_context(|| {
         format!("the host of listener {} does not resolve", listener.name)
     })?;
@@ -41,7 +44,7 @@ pub fn bind(listener: &Listener, backlog: i32) -> anyhow::Result<BoundListener> 
         if let (0, Some(first)) = (address.port(), sockets.first()) {
             address.set_port(first.local_addr()?.port());
         }
-        match bind_one(address, backlog) {
+        match bind_one(address, backlog.unwrap_or(BACKLOG)) {
             Ok(socket) => sockets.push(socket),
             // `localhost` and the wildcard name IPv6 on a machine that may not have it.
             Err(error) if address.is_ipv6() && no_such_address(&error) => {}

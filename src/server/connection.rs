@@ -50,9 +50,12 @@ pub async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let config = &shared.config;
-    let idle_limit_ms = config.network.connections_max_idle_ms.unwrap_or(NO_LIMIT_MS);
+    let idle_limit_ms = match config.connections_max_idle_ms {
+        0.. => config.connections_max_idle_ms,
+        _ => NO_LIMIT_MS,
+    };
     let mut connection = Connection {
-        frames: FrameReader::new(config.network.request_max_bytes),
+        frames: FrameReader::new(config.socket_request_max_bytes as usize),
         output: Output::default(),
         in_flight: VecDeque::new(),
         peer,

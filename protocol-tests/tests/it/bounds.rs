@@ -12,6 +12,8 @@ use ottla::protocol::bounds_table::MESSAGES;
 use ottla::protocol::shape::{Field, Message, Shape};
 use ottla::protocol::varint;
 
+use super::random::Random;
+
 /// Key and version of every request in the table.
 fn all_versions() -> impl Iterator<Item = (&'static Message, i16)> {
     let versions = |m: &'static Message| (m.first_version..=m.last_version).map(move |v| (m, v));
@@ -343,30 +345,5 @@ impl Writer {
         } else {
             self.random.below(most + 1) as u32
         }
-    }
-}
-
-/// SplitMix64: small, seeded, good enough to vary shapes.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn index(&mut self, length: usize) -> Option<usize> {
-        (length > 0).then(|| self.below(length as u64) as usize)
     }
 }

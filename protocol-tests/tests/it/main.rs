@@ -3,5 +3,8 @@
 mod bounds;
 mod broker;
 mod clients;
+mod fetch_codec;
+mod produce_codec;
+mod random;
 mod stored_batches;
 mod wire;

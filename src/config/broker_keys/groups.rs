@@ -23,15 +23,15 @@ keys! { pub(super) const KEYS:
     NotYet Int "group.consumer.heartbeat.interval.ms" = "5000", AtLeast(1), ReadOnly:
         "How often members of consumer groups send heartbeats.";
     NotYet Int "group.consumer.min.heartbeat.interval.ms" = "5000", AtLeast(1), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest heartbeat interval a consumer group may ask for.";
     NotYet Int "group.consumer.max.heartbeat.interval.ms" = "15000", AtLeast(1), ReadOnly:
-        "The most a group may set that to.";
+        "The longest heartbeat interval a consumer group may ask for.";
     NotYet Int "group.consumer.session.timeout.ms" = "45000", AtLeast(1), ReadOnly:
         "After how long a silent member of a consumer group is removed.";
     NotYet Int "group.consumer.min.session.timeout.ms" = "45000", AtLeast(1), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest session timeout a consumer group may ask for.";
     NotYet Int "group.consumer.max.session.timeout.ms" = "60000", AtLeast(1), ReadOnly:
-        "The most a group may set that to.";
+        "The longest session timeout a consumer group may ask for.";
     NotYet Int "group.consumer.max.size" = "2147483647", AtLeast(1), ReadOnly:
         "The most members of a consumer group.";
     NotYet String "group.consumer.migration.policy"
@@ -44,22 +44,22 @@ keys! { pub(super) const KEYS:
     NotYet Int "group.share.heartbeat.interval.ms" = "5000", AtLeast(1), ReadOnly:
         "How often members of share groups send heartbeats.";
     NotYet Int "group.share.min.heartbeat.interval.ms" = "5000", AtLeast(1), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest heartbeat interval a share group may ask for.";
     NotYet Int "group.share.max.heartbeat.interval.ms" = "15000", AtLeast(1), ReadOnly:
-        "The most a group may set that to.";
+        "The longest heartbeat interval a share group may ask for.";
     NotYet Int "group.share.session.timeout.ms" = "45000", AtLeast(1), ReadOnly:
         "After how long a silent member of a share group is removed.";
     NotYet Int "group.share.min.session.timeout.ms" = "45000", AtLeast(1), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest session timeout a share group may ask for.";
     NotYet Int "group.share.max.session.timeout.ms" = "60000", AtLeast(1), ReadOnly:
-        "The most a group may set that to.";
+        "The longest session timeout a share group may ask for.";
     NotYet Int "group.share.record.lock.duration.ms" = "30000", Between(1000, 3600000), ReadOnly:
         "How long a member of a share group holds a record.";
     NotYet Int "group.share.min.record.lock.duration.ms" = "15000", Between(1000, 30000), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest record lock a share group may ask for.";
     NotYet Int "group.share.max.record.lock.duration.ms"
         = "60000", Between(30000, 3600000), ReadOnly:
-        "The most a group may set that to.";
+        "The longest record lock a share group may ask for.";
     NotYet Int "group.share.partition.max.record.locks" = "2000", Between(100, 10000), ReadOnly:
         "The most records of one partition held at once.";
     NotYet Int "group.share.max.share.sessions" = "2000", AtLeast(1), ReadOnly:
@@ -69,19 +69,19 @@ keys! { pub(super) const KEYS:
     NotYet Int "group.streams.heartbeat.interval.ms" = "5000", AtLeast(1), ReadOnly:
         "How often members of streams groups send heartbeats.";
     NotYet Int "group.streams.min.heartbeat.interval.ms" = "5000", AtLeast(1), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest heartbeat interval a streams group may ask for.";
     NotYet Int "group.streams.max.heartbeat.interval.ms" = "15000", AtLeast(1), ReadOnly:
-        "The most a group may set that to.";
+        "The longest heartbeat interval a streams group may ask for.";
     NotYet Int "group.streams.session.timeout.ms" = "45000", AtLeast(1), ReadOnly:
         "After how long a silent member of a streams group is removed.";
     NotYet Int "group.streams.min.session.timeout.ms" = "45000", AtLeast(1), ReadOnly:
-        "The least a group may set that to.";
+        "The shortest session timeout a streams group may ask for.";
     NotYet Int "group.streams.max.session.timeout.ms" = "60000", AtLeast(1), ReadOnly:
-        "The most a group may set that to.";
+        "The longest session timeout a streams group may ask for.";
     NotYet Int "group.streams.num.standby.replicas" = "0", AtLeast(0), ReadOnly:
         "How many standby copies of a streams task are kept.";
     NotYet Int "group.streams.max.standby.replicas" = "2", AtLeast(0), ReadOnly:
-        "The most a group may set that to.";
+        "The most standby copies a streams group may ask for.";
     NotYet Int "group.streams.max.size" = "2147483647", AtLeast(1), ReadOnly:
         "The most members of a streams group.";
     NotYet Int "offset.metadata.max.bytes" = "4096", Any, ReadOnly:

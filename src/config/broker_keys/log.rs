@@ -15,17 +15,17 @@ keys! { pub(super) const KEYS:
     Honoured Long "log.roll.ms" = null, Any, Dynamic:
         "The age at which a partition starts a new segment file. Unset, `log.roll.hours` decides.";
     Honoured Int "log.roll.hours" = "168", AtLeast(1), ReadOnly:
-        "The same in hours.";
+        "`log.roll.ms` in hours.";
     Honoured Long "log.roll.jitter.ms" = null, Any, Dynamic:
-        "By how much that age is shortened at random, so that segments do not all roll together.";
+        "By how much the age of `log.roll.ms` is shortened at random, so that segments do not all roll together.";
     Honoured Int "log.roll.jitter.hours" = "0", AtLeast(0), ReadOnly:
-        "The same in hours.";
+        "`log.roll.jitter.ms` in hours.";
     NotYet Long "log.retention.ms" = null, Any, Dynamic:
         "How long records are kept; -1 for ever. Unset, `log.retention.minutes` decides, then `log.retention.hours`.";
     NotYet Int "log.retention.minutes" = null, Any, ReadOnly:
-        "The same in minutes.";
+        "`log.retention.ms` in minutes.";
     NotYet Int "log.retention.hours" = "168", Any, ReadOnly:
-        "The same in hours.";
+        "`log.retention.ms` in hours.";
     NotYet Long "log.retention.bytes" = "-1", Any, Dynamic:
         "How many bytes each partition keeps; -1 for no limit.";
     NotYet Long "log.retention.check.interval.ms" = "300000", AtLeast(1), ReadOnly:

@@ -11,7 +11,7 @@ keys! { pub(super) const KEYS:
     Honoured Int "socket.receive.buffer.bytes" = "102400", Any, ReadOnly:
         "The receive buffer of a connection; -1 leaves it to the system.";
     Honoured Int "socket.listen.backlog.size" = "50", AtLeast(1), ReadOnly:
-        "How many connections may wait to be accepted.";
+        "How many connections may wait to be accepted. Unset, at least 4096.";
     Honoured Long "connections.max.idle.ms" = "600000", Any, ReadOnly:
         "After how long an idle connection is closed.";
     NotYet Long "connections.max.reauth.ms" = "0", Any, ReadOnly:
@@ -35,11 +35,11 @@ keys! { pub(super) const KEYS:
     NoEffect Int "fetch.purgatory.purge.interval.requests" = "1000", Any, ReadOnly:
         "How many finished fetches gather before they are swept. Nothing gathers here.";
     NoEffect Int "producer.purgatory.purge.interval.requests" = "1000", Any, ReadOnly:
-        "The same for produce requests.";
+        "How many finished produce requests gather before they are swept. Nothing gathers here.";
     NoEffect Int "delete.records.purgatory.purge.interval.requests" = "1", Any, ReadOnly:
-        "The same for DeleteRecords.";
+        "How many finished DeleteRecords requests gather before they are swept. Nothing gathers here.";
     NoEffect Int "share.fetch.purgatory.purge.interval.requests" = "1000", Any, ReadOnly:
-        "The same for share fetches.";
+        "How many finished share fetches gather before they are swept. Nothing gathers here.";
     NoEffect Int "queued.max.requests" = "500", AtLeast(1), ReadOnly:
         "How many requests may wait for a request thread.";
     NoEffect Long "queued.max.request.bytes" = "-1", Any, ReadOnly:
@@ -47,19 +47,19 @@ keys! { pub(super) const KEYS:
     NotYet Int "quota.window.num" = "11", AtLeast(1), ReadOnly:
         "How many samples a client quota remembers.";
     NotYet Int "quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of a client quota.";
     NotYet Int "replication.quota.window.num" = "11", AtLeast(1), ReadOnly:
         "How many samples a replication throttle remembers.";
     NotYet Int "replication.quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of a replication throttle.";
     NotYet Int "alter.log.dirs.replication.quota.window.num" = "11", AtLeast(1), ReadOnly:
         "How many samples the throttle of moves between directories remembers.";
     NotYet Int "alter.log.dirs.replication.quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of the throttle of moves between directories.";
     NotYet Int "controller.quota.window.num" = "11", AtLeast(1), ReadOnly:
         "How many samples a controller mutation quota remembers.";
     NotYet Int "controller.quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of a controller mutation quota.";
     Refused(refusal::PLUGIN) Class "client.quota.callback.class" = null, Any, ReadOnly:
         "A class that decides client quotas.";
     NoEffect List "metric.reporters" = "org.apache.kafka.common.metrics.JmxReporter", Any, Dynamic:
@@ -67,11 +67,11 @@ keys! { pub(super) const KEYS:
     NoEffect List "kafka.metrics.reporters" = "", Any, ReadOnly:
         "Classes that the older metrics are handed to.";
     NoEffect Int "kafka.metrics.polling.interval.secs" = "10", AtLeast(1), ReadOnly:
-        "How often those classes are called.";
+        "How often the classes of `kafka.metrics.reporters` are called.";
     NoEffect Int "metrics.num.samples" = "2", AtLeast(1), ReadOnly:
         "How many samples a metric is computed from.";
     NoEffect Long "metrics.sample.window.ms" = "30000", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of a metric.";
     NoEffect String "metrics.recording.level" = "INFO", Any, ReadOnly:
         "Which metrics are recorded.";
     NotYet Int "telemetry.max.bytes" = "1048576", AtLeast(1), ReadOnly:

@@ -85,5 +85,5 @@ keys! { pub(super) const KEYS:
     NotYet Long "socket.connection.setup.timeout.ms" = "10000", Any, ReadOnly:
         "How long a broker waits for a connection of its own to open.";
     NotYet Long "socket.connection.setup.timeout.max.ms" = "30000", Any, ReadOnly:
-        "The most that wait may grow to after repeated failures.";
+        "The longest a broker waits for a connection of its own after repeated failures.";
 }

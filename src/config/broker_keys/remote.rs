@@ -22,18 +22,18 @@ keys! { pub(super) const KEYS:
         = "9223372036854775807", AtLeast(1), Dynamic:
         "How fast segments are copied to remote storage.";
     NotYet Int "remote.log.manager.copy.quota.window.num" = "11", AtLeast(1), ReadOnly:
-        "How many samples that throttle remembers.";
+        "How many samples the throttle of copies to remote storage remembers.";
     NotYet Int "remote.log.manager.copy.quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of the throttle of copies to remote storage.";
     NotYet Int "remote.log.manager.expiration.thread.pool.size" = "10", AtLeast(1), Dynamic:
         "Threads that delete remote segments.";
     NotYet Long "remote.log.manager.fetch.max.bytes.per.second"
         = "9223372036854775807", AtLeast(1), Dynamic:
         "How fast segments are read from remote storage.";
     NotYet Int "remote.log.manager.fetch.quota.window.num" = "11", AtLeast(1), ReadOnly:
-        "How many samples that throttle remembers.";
+        "How many samples the throttle of reads from remote storage remembers.";
     NotYet Int "remote.log.manager.fetch.quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one such sample.";
+        "The length of one sample of the throttle of reads from remote storage.";
     NotYet Long "remote.log.manager.task.interval.ms" = "30000", AtLeast(1), ReadOnly:
         "How often remote storage is attended to.";
     NotYet Int "remote.log.manager.thread.pool.size" = "2", AtLeast(1), ReadOnly:
@@ -44,11 +44,11 @@ keys! { pub(super) const KEYS:
         = "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager", NonEmpty, ReadOnly:
         "The class that keeps the catalogue of remote segments.";
     NotYet String "remote.log.metadata.manager.class.path" = null, Any, ReadOnly:
-        "Where that class is found.";
+        "Where the class that keeps the catalogue of remote segments is found.";
     NotYet String "remote.log.metadata.manager.impl.prefix" = "rlmm.config.", NonEmpty, ReadOnly:
-        "The prefix of settings for that class.";
+        "The prefix of settings for the class that keeps the catalogue of remote segments.";
     NotYet String "remote.log.metadata.manager.listener.name" = null, NonEmpty, ReadOnly:
-        "The listener that class connects to.";
+        "The listener that the catalogue of remote segments is reached by.";
     NotYet Int "remote.log.reader.max.pending.tasks" = "100", AtLeast(1), ReadOnly:
         "How many reads of remote storage may wait.";
     NotYet Int "remote.log.reader.threads" = "10", AtLeast(1), Dynamic:
@@ -56,7 +56,7 @@ keys! { pub(super) const KEYS:
     NotYet String "remote.log.storage.manager.class.name" = null, NonEmpty, ReadOnly:
         "The class that stores remote segments.";
     NotYet String "remote.log.storage.manager.class.path" = null, Any, ReadOnly:
-        "Where that class is found.";
+        "Where the class that stores remote segments is found.";
     NotYet String "remote.log.storage.manager.impl.prefix" = "rsm.config.", NonEmpty, ReadOnly:
-        "The prefix of settings for that class.";
+        "The prefix of settings for the class that stores remote segments.";
 }

@@ -11,7 +11,7 @@ keys! { pub(super) const KEYS:
     NotYet Int "replica.fetch.min.bytes" = "1", Any, ReadOnly:
         "The bytes a leader waits for before it answers a follower.";
     NotYet Int "replica.fetch.wait.max.ms" = "500", Any, ReadOnly:
-        "How long it waits for them.";
+        "How long a leader waits for `replica.fetch.min.bytes`.";
     NotYet Int "replica.fetch.response.max.bytes" = "10485760", AtLeast(0), ReadOnly:
         "The bytes a follower asks for in one fetch.";
     NotYet Int "replica.fetch.backoff.ms" = "1000", AtLeast(0), ReadOnly:
@@ -31,5 +31,5 @@ keys! { pub(super) const KEYS:
     NoEffect Boolean "auto.leader.rebalance.enable" = "true", Any, ReadOnly:
         "Whether leadership returns to preferred replicas. One node has nothing to return.";
     NoEffect Long "leader.imbalance.check.interval.seconds" = "300", AtLeast(1), ReadOnly:
-        "How often that is checked.";
+        "How often leaders are compared with preferred replicas.";
 }

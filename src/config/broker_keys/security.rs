@@ -26,9 +26,9 @@ keys! { pub(super) const KEYS:
     NotYet String "ssl.keystore.location" = null, Any, Dynamic:
         "The file that holds the broker's key and certificate.";
     NotYet Password "ssl.keystore.password" = null, Any, Dynamic:
-        "The password of that file.";
+        "The password of `ssl.keystore.location`.";
     NotYet String "ssl.keystore.type" = "JKS", Any, Dynamic:
-        "The format of that file.";
+        "The format of `ssl.keystore.location`.";
     NotYet Password "ssl.keystore.key" = null, Any, Dynamic:
         "The broker's private key as PEM text.";
     NotYet Password "ssl.keystore.certificate.chain" = null, Any, Dynamic:
@@ -38,9 +38,9 @@ keys! { pub(super) const KEYS:
     NotYet String "ssl.truststore.location" = null, Any, Dynamic:
         "The file that holds the certificates of trusted authorities.";
     NotYet Password "ssl.truststore.password" = null, Any, Dynamic:
-        "The password of that file.";
+        "The password of `ssl.truststore.location`.";
     NotYet String "ssl.truststore.type" = "JKS", Any, Dynamic:
-        "The format of that file.";
+        "The format of `ssl.truststore.location`.";
     NotYet Password "ssl.truststore.certificates" = null, Any, Dynamic:
         "The certificates of trusted authorities as PEM text.";
     NotYet String "ssl.protocol" = "TLSv1.3", Any, Dynamic:
@@ -94,7 +94,7 @@ keys! { pub(super) const KEYS:
     NotYet Double "sasl.login.refresh.window.factor" = "0.8", Any, Dynamic:
         "After which part of its life a login is refreshed.";
     NotYet Double "sasl.login.refresh.window.jitter" = "0.05", Any, Dynamic:
-        "By how much that part varies at random.";
+        "By how much `sasl.login.refresh.window.factor` varies at random.";
     NotYet Long "sasl.login.retry.backoff.ms" = "100", Any, ReadOnly:
         "The first pause between two login attempts.";
     NotYet Long "sasl.login.retry.backoff.max.ms" = "10000", Any, ReadOnly:
@@ -131,7 +131,7 @@ keys! { pub(super) const KEYS:
     NotYet String "sasl.oauthbearer.assertion.private.key.file" = null, Any, ReadOnly:
         "The key that signs an OAuth assertion.";
     NotYet Password "sasl.oauthbearer.assertion.private.key.passphrase" = null, Any, ReadOnly:
-        "The passphrase of that key.";
+        "The passphrase of `sasl.oauthbearer.assertion.private.key.file`.";
     NotYet String "sasl.oauthbearer.assertion.template.file" = null, Any, ReadOnly:
         "A template of an OAuth assertion.";
     NotYet String "sasl.oauthbearer.client.credentials.client.id" = null, Any, ReadOnly:
@@ -147,11 +147,11 @@ keys! { pub(super) const KEYS:
     NotYet Long "sasl.oauthbearer.jwks.endpoint.refresh.ms" = "3600000", Any, ReadOnly:
         "How often the keys that check tokens are fetched.";
     NotYet Long "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms" = "100", Any, ReadOnly:
-        "The first pause after a failed fetch of those keys.";
+        "The first pause after the keys that check tokens could not be fetched.";
     NotYet Long "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms" = "10000", Any, ReadOnly:
-        "The longest pause after failed fetches.";
+        "The longest pause after the keys that check tokens could not be fetched.";
     NotYet String "sasl.oauthbearer.jwks.endpoint.url" = null, Any, ReadOnly:
-        "Where those keys are found.";
+        "Where the keys that check tokens are found.";
     Refused(refusal::JWT) Class "sasl.oauthbearer.jwt.retriever.class"
         = "org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever", Any, ReadOnly:
         "A class that fetches tokens.";

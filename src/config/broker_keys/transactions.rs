@@ -32,5 +32,5 @@ keys! { pub(super) const KEYS:
     NotYet Int "add.partitions.to.txn.retry.backoff.ms" = "20", AtLeast(1), ReadOnly:
         "How long the broker waits before it asks again to add a partition to a transaction.";
     NotYet Int "add.partitions.to.txn.retry.backoff.max.ms" = "100", AtLeast(0), ReadOnly:
-        "For how long in all it asks again.";
+        "For how long in all the broker asks again to add a partition to a transaction.";
 }
