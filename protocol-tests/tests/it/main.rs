@@ -1,1 +1,3 @@
+//! What judges Ottla from outside, in one test binary.
 
+mod crash;
