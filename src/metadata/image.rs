@@ -81,6 +81,13 @@ pub struct BrokerImage {
 }
 
 impl BrokerImage {
+    /// Where its listener of that name is reached; `None` if it has no such listener.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.listener == listener)
+    }
+
     /// May it lead and be in an ISR?
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
