@@ -222,8 +222,11 @@ impl Store {
     }
 }
 
+/// A key and its value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// The rows whose key begins with `prefix`, in key order.
-fn rows(tree: &Tree, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn rows(tree: &Tree, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
     guarded(|| {
         let owned = |item: sled::Result<(sled::IVec, sled::IVec)>| {
             let (key, value) = item?;
@@ -234,11 +237,17 @@ fn rows(tree: &Tree, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreErro
 }
 
 fn put(tree: &Tree, key: Vec<u8>, row: Vec<u8>) -> Result<(), StoreError> {
-    guarded(|| Ok(drop(tree.insert(key, row)?)))
+    guarded(|| {
+        tree.insert(key, row)?;
+        Ok(())
+    })
 }
 
 fn remove(tree: &Tree, key: &[u8]) -> Result<(), StoreError> {
-    guarded(|| Ok(drop(tree.remove(key)?)))
+    guarded(|| {
+        tree.remove(key)?;
+        Ok(())
+    })
 }
 
 /// Runs `work`; a panic inside sled is an error like any other.

@@ -6,13 +6,15 @@
 
 use uuid::Uuid;
 
+use crate::protocol::varint;
+
 /// Why bytes are not the value they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     #[error("ends in the middle of a field")]
     Truncated,
-    #[error("has a number that does not fit its type")]
-    Overflow,
+    #[error("has a number that is cut off or does not fit its type")]
+    Varint,
     #[error("has a length that its field does not allow")]
     Length,
     #[error("has text that is not UTF-8")]
@@ -81,19 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn unsigned_varint(&mut self) -> Result<u32> {
-        let mut value: u32 = 0;
-        for shift in [0, 7, 14, 21, 28] {
-            let [byte] = self.array_of()?;
-            let bits = u32::from(byte & 0x7f);
-            if shift == 28 && byte > 0x0f {
-                return Err(WireError::Overflow);
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        Ok(value)
+        varint::unsigned(|| varint::pop(&mut self.0)).ok_or(WireError::Varint)
     }
 
     /// `None` is Kafka's null (a compact length of 0).
@@ -199,12 +189,8 @@ impl Writer {
         self.raw(value.as_bytes());
     }
 
-    pub fn unsigned_varint(&mut self, mut value: u32) {
-        while value >= 0x80 {
-            self.0.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+    pub fn unsigned_varint(&mut self, value: u32) {
+        varint::put_unsigned(&mut self.0, value);
     }
 
     pub fn string(&mut self, text: &str) {

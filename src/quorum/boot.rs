@@ -107,9 +107,9 @@ impl Boot {
         let recovery_point = found.state().recovery_point;
         let node_id = self.voter.node_id;
         let log = MetadataLog::open(&dir, node_id, active, term_before, recovery_point)?;
-        let mut replay = match self.from_index(&dir, &log) {
+        let mut replay = match self.indexed_image(&dir, &log) {
             Some(image) => Replay::after(image),
-            None => self.from_snapshots(&dir, &snapshots, &bases, active)?,
+            None => self.snapshot_and_sealed(&dir, &snapshots, &bases, active)?,
         };
         replay_log(&mut replay, &log)?;
         let mut storage = RaftStorage::new(&dir, self.voter, found, log);
@@ -124,7 +124,7 @@ impl Boot {
     }
 
     /// The image of the index, if it is worth opening and the log knows it.
-    fn from_index(&self, dir: &Path, log: &MetadataLog) -> Option<Image> {
+    fn indexed_image(&self, dir: &Path, log: &MetadataLog) -> Option<Image> {
         if !self.index_is_worth_it(log) || !Store::exists(dir) {
             return None;
         }
@@ -136,7 +136,7 @@ impl Boot {
     }
 
     /// Stores the image of a clean stop, if the next start has much to read.
-    pub(super) fn to_index(&self, image: &Image, log: &MetadataLog) {
+    pub(super) fn write_index(&self, image: &Image, log: &MetadataLog) {
         let Some(term) = log.term(index_of(image.applied)) else {
             return;
         };
@@ -159,7 +159,7 @@ impl Boot {
 
     /// The image at the beginning of the segment `active`: out of the newest snapshot that is
     /// whole, and the sealed segments between it and there.
-    fn from_snapshots(
+    fn snapshot_and_sealed(
         &self,
         dir: &Path,
         snapshots: &[SnapshotId],

@@ -380,7 +380,7 @@ impl Driver {
         let stopped = match &mut self.node {
             Node::Leader(node) => {
                 self.boot
-                    .to_index(self.committed.image(), node.store().log());
+                    .write_index(self.committed.image(), node.store().log());
                 node.mut_store().note_all_synced().map_err(QuorumError::Log)
             }
             _ => Err(self.node.refusal()),

@@ -78,15 +78,16 @@ pub fn decode(batch: &[u8]) -> Result<Entry, &'static str> {
         (Ok(()), Some(data)) => data,
         _ => return Err("the record cannot be read"),
     };
-    let mut entry = Entry::default();
-    entry.index = index_of(MetadataOffset(header.base_offset));
-    entry.term = header.partition_leader_epoch as u64;
-    entry.data = if header.is_control() {
-        Bytes::new()
-    } else {
-        data
-    };
-    Ok(entry)
+    Ok(Entry {
+        index: index_of(MetadataOffset(header.base_offset)),
+        term: header.partition_leader_epoch as u64,
+        data: if header.is_control() {
+            Bytes::new()
+        } else {
+            data
+        },
+        ..Entry::default()
+    })
 }
 
 /// Whether a header can be one of ours.

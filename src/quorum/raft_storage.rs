@@ -154,11 +154,13 @@ impl RaftStorage {
 impl Storage for RaftStorage {
     fn initial_state(&self) -> raft::Result<RaftState> {
         let id = self.me.raft_id();
-        let mut hard_state = HardState::default();
-        hard_state.term = self.state.leader_epoch;
-        hard_state.vote = if self.state.voted.is_some() { id } else { 0 };
-        // What a sole voter has on its disk is committed: there is nobody else to ask.
-        hard_state.commit = self.log.last_index();
+        let hard_state = HardState {
+            term: self.state.leader_epoch,
+            vote: self.state.voted.map_or(0, |_| id),
+            // What a sole voter has on its disk is committed: there is nobody else to ask.
+            commit: self.log.last_index(),
+            ..HardState::default()
+        };
         let mut conf_state = ConfState::default();
         conf_state.set_voters(vec![id]);
         Ok(RaftState::new(hard_state, conf_state))

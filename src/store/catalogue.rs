@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::{Store, StoreError, put, remove, rows, unreadable};
+use super::{Row, Store, StoreError, put, remove, rows, unreadable};
 use crate::types::{LeaderEpoch, Millis, Offset, TopicId};
 
 /// A replica on one disk.
@@ -49,7 +49,7 @@ impl Store {
     /// All partitions of the catalogue, in key order.
     pub fn partitions(&self) -> Result<Vec<(PartitionKey, PartitionRow)>, StoreError> {
         let rows = rows(&self.partition, &[])?;
-        let read = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let read = |(key, value): Row| {
             let row = PartitionKey::read(&key).zip(PartitionRow::read(&value));
             row.ok_or_else(unreadable)
         };
@@ -71,7 +71,7 @@ impl Store {
     /// The segments of a partition, by base offset.
     pub fn segments(&self, key: PartitionKey) -> Result<Vec<(Offset, SegmentRow)>, StoreError> {
         let prefix = key.bytes();
-        let read = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let read = |(key, value): Row| {
             let base = key
                 .get(prefix.len()..)
                 .and_then(|base| base.try_into().ok());

@@ -60,22 +60,24 @@ fn partition() -> Partition {
     }
 }
 
-/// Each record with Kafka's bytes.
-fn golden() -> Vec<(MetadataRecord, &'static str)> {
+/// A record and Kafka's bytes of it.
+type Golden = (MetadataRecord, &'static str);
+
+fn golden() -> Vec<Golden> {
+    [golden_topics(), golden_brokers_and_marks()].concat()
+}
+
+fn config(resource_type: i8, resource: &str, name: &str, value: Option<&str>) -> MetadataRecord {
+    MetadataRecord::Config {
+        resource_type,
+        resource_name: resource.to_owned(),
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+    }
+}
+
+fn golden_topics() -> Vec<Golden> {
     use MetadataRecord::*;
-    let unfenced = super::BrokerRegistrationChange {
-        broker_id: BrokerId(1),
-        broker_epoch: 5,
-        fenced: Some(false),
-        in_controlled_shutdown: true,
-        log_dirs: vec![DIRECTORY],
-    };
-    let fenced = super::BrokerRegistrationChange {
-        fenced: Some(true),
-        in_controlled_shutdown: false,
-        log_dirs: Vec::new(),
-        ..unfenced.clone()
-    };
     let changed = super::PartitionChange {
         isr: Some(brokers(&[1])),
         leader: Some(None),
@@ -86,26 +88,7 @@ fn golden() -> Vec<(MetadataRecord, &'static str)> {
         directories: Some(vec![DIRECTORY]),
         ..super::PartitionChange::of(TOPIC, 1)
     };
-    let config = |resource_type, resource_name: &str, name: &str, value: Option<&str>| Config {
-        resource_type,
-        resource_name: resource_name.to_owned(),
-        name: name.to_owned(),
-        value: value.map(str::to_owned),
-    };
     vec![
-        (
-            RegisterBroker(registration()),
-            "01000300000001000102030405060708090a0b0c0d0e0f100000000000000005020a504c41494e54455854\
-             0a6c6f63616c686f7374238400000002116d657461646174612e76657273696f6e0007001b000372310000\
-             0100110200000000000000000000000000000009",
-        ),
-        (
-            UnregisterBroker {
-                broker_id: BrokerId(3),
-                broker_epoch: 7,
-            },
-            "01010000000003000000000000000700",
-        ),
         (
             Topic {
                 name: "a".to_owned(),
@@ -136,6 +119,38 @@ fn golden() -> Vec<(MetadataRecord, &'static str)> {
         (
             RemoveTopic { topic_id: TOPIC },
             "0109000102030405060708090a0b0c0d0e0f1000",
+        ),
+    ]
+}
+
+fn golden_brokers_and_marks() -> Vec<Golden> {
+    use MetadataRecord::*;
+    let unfenced = super::BrokerRegistrationChange {
+        broker_id: BrokerId(1),
+        broker_epoch: 5,
+        fenced: Some(false),
+        in_controlled_shutdown: true,
+        log_dirs: vec![DIRECTORY],
+    };
+    let fenced = super::BrokerRegistrationChange {
+        fenced: Some(true),
+        in_controlled_shutdown: false,
+        log_dirs: Vec::new(),
+        ..unfenced.clone()
+    };
+    vec![
+        (
+            RegisterBroker(registration()),
+            "01000300000001000102030405060708090a0b0c0d0e0f100000000000000005020a504c41494e54455854\
+             0a6c6f63616c686f7374238400000002116d657461646174612e76657273696f6e0007001b000372310000\
+             0100110200000000000000000000000000000009",
+        ),
+        (
+            UnregisterBroker {
+                broker_id: BrokerId(3),
+                broker_epoch: 7,
+            },
+            "01010000000003000000000000000700",
         ),
         (
             FeatureLevel {
