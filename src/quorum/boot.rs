@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use raft::Storage;
 use raft::eraftpb::Entry;
@@ -13,12 +14,12 @@ use crate::controller::brokers::Registration;
 use crate::metadata::image::{ApplyError, Image, MetadataOffset};
 use crate::metadata::records::MetadataRecord;
 use crate::metadata::replay::Replay;
-use crate::quorum::QuorumError;
 use crate::quorum::entry::{index_of, offset_of};
 use crate::quorum::log::{LogError, MetadataLog, list_segments};
 use crate::quorum::raft_storage::{RaftStorage, Voter};
 use crate::quorum::snapshot::{self, SnapshotId};
 use crate::quorum::vote::QuorumState;
+use crate::quorum::{QuorumError, TellFailure};
 use crate::store::Store;
 use crate::types::{Millis, Offset};
 
@@ -48,6 +49,16 @@ impl Copies {
     };
 }
 
+/// Whom to tell that the quorum has failed; also if its thread panics.
+pub(super) struct OnFailure(pub(super) Mutex<Box<TellFailure>>);
+
+impl OnFailure {
+    pub(super) fn call(&self, cause: &QuorumError) {
+        let tell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(cause);
+    }
+}
+
 pub(super) struct Boot {
     pub(super) metadata_log_dir: PathBuf,
     pub(super) voter: Voter,
@@ -56,7 +67,7 @@ pub(super) struct Boot {
     pub(super) copies: Copies,
     pub(super) registration: Option<Registration>,
     pub(super) free_reserve: Box<dyn FnMut() -> bool + Send>,
-    pub(super) on_failure: Box<dyn Fn(&QuorumError) + Send>,
+    pub(super) on_failure: Arc<OnFailure>,
 }
 
 impl Boot {
@@ -78,7 +89,7 @@ impl Boot {
     }
 
     pub(super) fn failed(&self, cause: &QuorumError) {
-        (self.on_failure)(cause);
+        self.on_failure.call(cause);
     }
 
     pub(super) fn dir(&self) -> PathBuf {

@@ -343,6 +343,7 @@ impl Driver {
             self.committed.apply(records)?;
             node.advance_apply();
         }
+        node.mut_store().log_mut().forget_recent();
         self.publish();
         Ok(())
     }

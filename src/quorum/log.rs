@@ -198,6 +198,11 @@ impl MetadataLog {
         Ok(())
     }
 
+    /// Drops the copy of the last append, once it is applied.
+    pub fn forget_recent(&mut self) {
+        self.recent = Vec::new();
+    }
+
     /// Puts everything that was appended on the device.
     pub fn sync(&self) -> Result<(), LogError> {
         let synced = self.file.sync_data();

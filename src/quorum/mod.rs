@@ -16,11 +16,10 @@ mod vote;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::error;
 use uuid::Uuid;
 
 pub use self::boot::DIRECTORY;
@@ -31,7 +30,7 @@ use crate::controller::Settings;
 use crate::controller::brokers::Registration;
 use crate::error::Error;
 use crate::metadata::image::{ApplyError, Image};
-use crate::quorum::boot::{Boot, Copies};
+use crate::quorum::boot::{Boot, Copies, OnFailure};
 use crate::quorum::driver::Driver;
 use crate::quorum::handle::{Command, QUEUE_LENGTH, stopped};
 use crate::quorum::raft_storage::Voter;
@@ -40,6 +39,9 @@ use crate::types::BrokerId;
 /// Takes each new image, with the one before it, on the quorum's thread, before anybody else
 /// sees it and before the answers that depend on it.
 pub type Publish = dyn FnMut(&Arc<Image>, &Arc<Image>) + Send;
+
+/// Hears why the quorum failed.
+pub type TellFailure = dyn Fn(&QuorumError) + Send;
 
 /// What the quorum starts from.
 pub struct QuorumArgs {
@@ -58,7 +60,7 @@ pub struct QuorumArgs {
     pub free_reserve: Box<dyn FnMut() -> bool + Send>,
     /// The metadata log can no longer be trusted or written: the node has to end. On the
     /// quorum's thread.
-    pub on_failure: Box<dyn Fn(&QuorumError) + Send>,
+    pub on_failure: Box<TellFailure>,
 }
 
 /// Why there is no quorum, or no longer.
@@ -97,6 +99,8 @@ fn start_with(args: QuorumArgs, copies: Copies) -> Result<Quorum, QuorumError> {
     let image = Arc::new(Image::empty(&args.cluster_id));
     let (sender, metadata) = watch::channel(image);
     let (started, start) = std::sync::mpsc::channel();
+    let on_failure = Arc::new(OnFailure(Mutex::new(args.on_failure)));
+    let if_it_panics = on_failure.clone();
     let body = move || {
         let boot = Boot {
             metadata_log_dir: args.metadata_log_dir,
@@ -109,7 +113,7 @@ fn start_with(args: QuorumArgs, copies: Copies) -> Result<Quorum, QuorumError> {
             copies,
             registration: args.registration,
             free_reserve: args.free_reserve,
-            on_failure: args.on_failure,
+            on_failure: on_failure.clone(),
         };
         match Driver::start(boot, args.settings, args.publish, sender) {
             Ok(driver) => {
@@ -124,7 +128,8 @@ fn start_with(args: QuorumArgs, copies: Copies) -> Result<Quorum, QuorumError> {
     let thread = thread::Builder::new().name("ottla-quorum".to_owned());
     let thread = thread.spawn(move || {
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
-            error!("the quorum's thread panicked; this node has no controller any more");
+            let cause = QuorumError::Unavailable("its thread panicked".to_owned());
+            if_it_panics.call(&cause);
         }
     });
     let thread = thread.map_err(|error| QuorumError::Unavailable(error.to_string()))?;
