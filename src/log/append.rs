@@ -52,7 +52,7 @@ impl Log {
     ) -> Result<Appended, Error> {
         self.check_healthy()?;
         if batch.header().producer_id >= 0 {
-            self.refill_producers()?;
+            self.refill_producers(now)?;
             if let Verdict::Duplicate {
                 base_offset,
                 next_offset,

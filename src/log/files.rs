@@ -277,15 +277,10 @@ impl Files {
         Ok(Some(found))
     }
 
-    /// Cuts the file at `path` to `length` bytes if it is longer; an absent one is fine.
+    /// Cuts the file at `path` to `length` bytes.
     pub fn shorten(&self, path: &Path, length: u64) -> io::Result<()> {
         count(&self.counters.opens);
-        match write_options().open(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(e),
-            Ok(file) if file.metadata()?.len() > length => self.truncate(&file, length),
-            Ok(_) => Ok(()),
-        }
+        self.truncate(&write_options().open(path)?, length)
     }
 
     /// Makes the content of the file at `path` durable.

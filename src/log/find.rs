@@ -68,7 +68,7 @@ impl Segment {
 
     /// A walk over `[position, end)`; `position` must be a batch boundary.
     pub fn walk(&self, position: u64, end: u64) -> HeaderWalk {
-        HeaderWalk::new(self.log(), position, end, self.base_offset())
+        HeaderWalk::new(self.log(), self.base_offset(), position, end)
     }
 
     /// The two index files as far as they have the right shape, and whether that is all.
@@ -234,13 +234,18 @@ impl Segment {
         }
     }
 
+    /// Whether the last entries are true. Behind a true last offset entry the segment must end
+    /// with a whole batch, or it is damaged.
     fn ends_are_true(self: &Arc<Self>, loaded: &LoadedIndexes, end: u64) -> Result<bool, Error> {
+        let mut walk = self.walk(0, end);
         if let Some(last) = loaded.offsets.last() {
             let position = u64::from(last.position);
-            if position >= end || !self.is_true(last, &mut self.walk(position, end))? {
+            walk = self.walk(position.min(end), end);
+            if !self.is_true(last, &mut walk)? {
                 return Ok(false);
             }
         }
+        while walk.next_batch()?.is_some() {}
         let Some(last) = loaded.times.last() else {
             return Ok(true);
         };

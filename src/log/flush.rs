@@ -100,10 +100,6 @@ impl Durability {
         self.recovery_point
     }
 
-    pub fn synced_offset(&self) -> Offset {
-        self.synced_offset
-    }
-
     /// Takes in an append; true if it is the first since the last checkpoint began.
     pub fn appended(&mut self, bytes: u64, records: i64, now: Millis) -> bool {
         self.unsynced.add(bytes);
@@ -305,8 +301,8 @@ impl Log {
         d.recovery_point = d.recovery_point.max(offset);
         d.sealed
             .retain(|s| !sealed.contains(&s.segment.base_offset()));
-        // A segment completed meanwhile has not been asked for.
-        d.reported &= d.sealed.is_empty();
+        // What was asked for while it ran was asked for a segment completed meanwhile.
+        d.reported &= !d.sealed.is_empty();
         d.epochs_changed &= done.epochs.as_ref() != Some(&self.epochs.to_text());
         d.snapshots.retain(|at| !done.removed.contains(at));
         if done.snapshot && !d.snapshots.contains(&offset) {
@@ -595,3 +591,6 @@ fn sync_directory(cx: &LogContext, path: &Path) -> Result<(), Error> {
     let synced = cx.files.sync_directory(path);
     synced.map_err(|e| Error::io("sync", path, e))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::log::context::Shared;
 use crate::log::hot_tail::Hit;
 use crate::log::segment::Segment;
-use crate::log::walk::{HeaderWalk, Step};
+use crate::log::walk::Step;
 use crate::log::{Error, Log, Sealed};
 use crate::protocol::batch::BatchHeader;
 use crate::types::Offset;
@@ -341,7 +341,7 @@ impl Scan {
         // Behind an index entry the end of the batch before it is not known.
         let mut end_is_known = walk.position() <= behind_first;
         if end_is_known {
-            walk = HeaderWalk::new(segment.log(), behind_first, size, first.next_offset());
+            walk = segment.walk(behind_first, size).expect(first.next_offset());
         }
         loop {
             match walk.peek()? {

@@ -8,6 +8,7 @@ use crate::log::flush::Durability;
 use crate::log::open::{OpenAt, open_shared};
 use crate::log::partition_dirs::{Aside, DirectoryKind, parse_name};
 use crate::log::producers::ProducerStates;
+use crate::log::replay::Refill;
 use crate::log::segment::file_name;
 use crate::log::walk::Step;
 use crate::log::{EPOCHS_FILE, Error, Log};
@@ -120,6 +121,7 @@ impl Log {
         self.log_start_offset = offset;
         self.log_end_offset = offset;
         self.producers = ProducerStates::default();
+        self.refill = Refill::Nothing;
         self.durability = Durability::new(&self.cx, offset);
         Ok(())
     }

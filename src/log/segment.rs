@@ -44,7 +44,7 @@ pub(super) enum Indexes {
 }
 
 /// The two index files of a segment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadedIndexes {
     pub offsets: Vec<OffsetEntry>,
     pub times: Vec<TimeEntry>,

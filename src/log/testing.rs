@@ -29,9 +29,7 @@ impl Node {
     }
 
     pub fn with(options: LogOptions) -> Node {
-        // Syncs cost nothing there; what they are for needs a power cut, which no test has.
-        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
-        let dir = dir.expect("a scratch directory");
+        let dir = scratch();
         let cx = context(&dir, options);
         Node {
             dir,
@@ -71,8 +69,9 @@ impl Node {
         self.restart();
     }
 
-    fn restart(&mut self) {
-        let nowhere = TempDir::new().expect("a scratch directory");
+    pub fn restart(&mut self) {
+        // The lock on the directory goes with the last use of the old context.
+        let nowhere = scratch();
         self.cx = context(&nowhere, self.options);
         self.cx = context(&self.dir, self.options);
     }
@@ -99,6 +98,12 @@ impl Node {
         change(&mut bytes);
         std::fs::write(&path, bytes).expect("write");
     }
+}
+
+/// Syncs cost nothing in memory; what they are for needs a power cut, which no test has.
+fn scratch() -> TempDir {
+    let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+    dir.expect("a scratch directory")
 }
 
 fn context(dir: &TempDir, options: LogOptions) -> Arc<LogContext> {
