@@ -246,11 +246,16 @@ impl Segment {
             }
         }
         while walk.next_batch()?.is_some() {}
-        let Some(last) = loaded.times.last() else {
+        self.last_time_is_true(loaded, end)
+    }
+
+    /// Whether the last time entry names a batch that has this timestamp.
+    pub fn last_time_is_true(&self, indexes: &LoadedIndexes, end: u64) -> Result<bool, Error> {
+        let Some(last) = indexes.times.last() else {
             return Ok(true);
         };
         let offset = self.offset_at(last.relative_offset);
-        let start = last_of(&loaded.offsets, |entry| {
+        let start = last_of(&indexes.offsets, |entry| {
             self.offset_at(entry.relative_offset) <= offset
         });
         let mut walk = self.walk(start.map_or(0, |entry| entry.position.into()), end);

@@ -136,6 +136,7 @@ impl Opening<'_> {
         };
         let interval = self.config.index_interval_bytes;
         let recovered = recovery::recover(&found, self.trust(), on_corruption, interval)?;
+        self.check_end(&found, &recovered, on_corruption)?;
         let first = found.first().map(|(segment, _)| segment.base_offset());
         let start = self
             .at
@@ -157,6 +158,31 @@ impl Opening<'_> {
             .map_err(|e| self.cx.write_failed(e))?;
         self.report.torn = recovered.torn;
         Ok(log)
+    }
+
+    /// After a clean stop the log does not end below what was checkpointed.
+    fn check_end(
+        &self,
+        found: &[(Arc<Segment>, u64)],
+        recovered: &Recovered,
+        on_corruption: OnCorruption,
+    ) -> Result<(), Error> {
+        let point = self.at.recovery_point.unwrap_or(0);
+        match found.last() {
+            Some((last, length))
+                if self.at.clean
+                    && point > recovered.next_offset
+                    && on_corruption == OnCorruption::Refuse =>
+            {
+                Err(Error::Corrupt {
+                    path: last.log().path().to_path_buf(),
+                    position: *length,
+                    offset: recovered.next_offset,
+                    detail: format!("the log ends below its recovery point {point}"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn trust(&self) -> Trust {

@@ -281,7 +281,10 @@ impl Scan {
             }
             // Compaction may have emptied the rest of this segment.
         }
-        Ok(Records::empty(self.from))
+        // It never takes the last batch of a log, so there must be one below the log end.
+        let last = self.view.segment(self.view.len() - 1);
+        let end = last.0.walk(last.1, last.1).expect(self.from);
+        Err(end.corrupt("the log holds no batch from here to its end"))
     }
 
     /// The region that begins with the batch `first` at `position`.

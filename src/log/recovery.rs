@@ -291,7 +291,9 @@ impl Recovery<'_> {
         };
         let last_time = indexes.times.last().map_or(-1, |entry| entry.timestamp);
         // The time index is written first, so it may not lag behind the offset index.
-        let is_true = segment.is_true(last, &mut walk)? && header.max_timestamp <= last_time;
+        let is_true = segment.is_true(last, &mut walk)?
+            && header.max_timestamp <= last_time
+            && segment.last_time_is_true(&indexes, length)?;
         if !is_true || header.next_offset() > self.trusted {
             return Ok(self.from_start(segment, length));
         }
