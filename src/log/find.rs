@@ -10,9 +10,10 @@ use std::sync::{Arc, Weak};
 use tracing::warn;
 
 use crate::log::Error;
-use crate::log::files::{Cached, lock};
+use crate::log::files::lock;
 use crate::log::index::{self, OffsetEntry};
 use crate::log::index_rule::{IndexRule, MIN_INDEX_INTERVAL};
+use crate::log::log_file::Cached;
 use crate::log::segment::{Indexes, LoadedIndexes, Segment};
 use crate::log::time_index::{LargestTimestamp, TimeEntry};
 use crate::log::walk::{HeaderWalk, Step};

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::log::context::{LogContext, Shared, Unsynced};
-use crate::log::files::{LogFile, PendingSync};
+use crate::log::log_file::{LogFile, PendingSync};
 use crate::log::segment::{IndexTails, Segment, file_name};
 use crate::log::{EPOCHS_FILE, Error, Log, Sealed};
 use crate::types::{Millis, Offset};

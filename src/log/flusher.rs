@@ -256,7 +256,8 @@ impl<L> Queue<L> {
         let waits = paced && now < self.paced_until;
         let is_due = |(due, _): &(Millis, u64)| *due <= now && !waits;
         let has_due = self.later.keys().next().is_some_and(is_due);
-        if !self.awaited.is_empty() && !(has_due && self.committed_last) {
+        let is_its_turn = has_due && self.committed_last;
+        if !self.awaited.is_empty() && !is_its_turn {
             self.committed_last = true;
             let awaited = std::mem::take(&mut self.awaited);
             return Round {

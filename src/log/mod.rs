@@ -27,6 +27,7 @@ pub mod flusher;
 pub mod hot_tail;
 pub mod index;
 pub mod index_rule;
+pub mod log_file;
 pub mod lookup;
 pub mod meta_properties;
 pub mod open;

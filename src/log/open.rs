@@ -12,9 +12,9 @@ use crate::log::append::max_age_ms;
 use crate::log::apply::apply;
 use crate::log::context::{LogContext, Shared};
 use crate::log::epochs::EpochCache;
-use crate::log::files::LogFile;
 use crate::log::flush::Durability;
 use crate::log::index::Entries;
+use crate::log::log_file::LogFile;
 use crate::log::producers::ProducerStates;
 use crate::log::recovery::{self, Kept, OnCorruption, Recovered, Torn, Trust, Walked, base_of};
 use crate::log::replay::Refill;
@@ -299,10 +299,8 @@ impl Opening<'_> {
     ) -> Result<Log, Error> {
         for name in names.keys().filter(|name| base_of(name).is_some()) {
             let from = self.shared.path.join(name);
-            let renamed = self
-                .cx
-                .files
-                .rename(&from, &from.with_added_extension("aside"));
+            let to = self.shared.path.join(format!("{name}.aside"));
+            let renamed = self.cx.files.rename(&from, &to);
             renamed.map_err(|e| self.failed("rename", &from, e))?;
         }
         if had_segments {

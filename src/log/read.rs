@@ -105,7 +105,7 @@ impl Log {
             .hot_tail
             .read(from, visible_end, max_bytes, at_least_one)
         {
-            return Ok(ReadPlan::Ready(self.from_tail(hit, from)?));
+            return Ok(ReadPlan::Ready(self.records_of(hit, from)?));
         }
         let view = self.view();
         Ok(ReadPlan::Scan(Box::new(Scan {
@@ -141,7 +141,7 @@ impl Log {
         })
     }
 
-    fn from_tail(&self, hit: Hit, from: Offset) -> Result<Records, Error> {
+    fn records_of(&self, hit: Hit, from: Offset) -> Result<Records, Error> {
         Ok(match hit {
             Hit::Nothing => Records::empty(from),
             Hit::Memory {

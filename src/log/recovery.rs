@@ -182,7 +182,7 @@ impl Recovery<'_> {
         let (mut walk, mut walked) = if is_first {
             self.resume(segment, *length)?
         } else {
-            self.from_start(segment, *length)
+            self.whole(segment, *length)
         };
         self.expected = walk.expected().max(self.expected);
         let damage = self.walk(&mut walk, &mut walked)?;
@@ -283,11 +283,11 @@ impl Recovery<'_> {
             .retain(|e| below(e.relative_offset) && u64::from(e.position) < length);
         indexes.times.retain(|e| below(e.relative_offset));
         let Some(last) = indexes.offsets.last() else {
-            return Ok(self.from_start(segment, length));
+            return Ok(self.whole(segment, length));
         };
         let mut walk = segment.walk(last.position.into(), length);
         let Step::Batch(header) = walk.peek()? else {
-            return Ok(self.from_start(segment, length));
+            return Ok(self.whole(segment, length));
         };
         let last_time = indexes.times.last().map_or(-1, |entry| entry.timestamp);
         // The time index is written first, so it may not lag behind the offset index.
@@ -295,7 +295,7 @@ impl Recovery<'_> {
             && header.max_timestamp <= last_time
             && segment.last_time_is_true(&indexes, length)?;
         if !is_true || header.next_offset() > self.trusted {
-            return Ok(self.from_start(segment, length));
+            return Ok(self.whole(segment, length));
         }
         let mut rule = IndexRule::new(segment.base_offset(), self.index_interval_bytes);
         rule.resume(indexes.times.last());
@@ -312,7 +312,8 @@ impl Recovery<'_> {
         Ok((walk, walked))
     }
 
-    fn from_start(&self, segment: &Arc<Segment>, length: u64) -> (HeaderWalk, Walked) {
+    /// A walk that begins at the segment's start and makes its indexes anew.
+    fn whole(&self, segment: &Arc<Segment>, length: u64) -> (HeaderWalk, Walked) {
         let rule = IndexRule::new(segment.base_offset(), self.index_interval_bytes);
         let walked = Walked {
             indexes: LoadedIndexes::default(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::log::Error;
-use crate::log::files::LogFile;
+use crate::log::log_file::LogFile;
 use crate::protocol::batch::BatchHeader;
 use crate::types::Offset;
 
