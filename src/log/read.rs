@@ -565,4 +565,51 @@ mod tests {
         ));
         assert!(!node.cx.directory.is_offline(), "the others go on");
     }
+
+    #[test]
+    fn readers_without_the_lock_see_whole_batches_in_order_while_segments_roll_and_are_flushed() {
+        let mut node = Node::new();
+        node.config.segment_bytes = 100_000;
+        let log = std::sync::Mutex::new(node.open());
+        let lock = || log.lock().unwrap();
+        const RECORDS: Offset = 3_000;
+        let read_all = |max_bytes: usize| {
+            let mut at = 0;
+            while at < RECORDS {
+                let plan = lock().plan_read(at, Offset::MAX, max_bytes, true).unwrap();
+                let records = plan.run().unwrap();
+                let mut bytes = &bytes_of(&records)[..];
+                while let Some(header) = BatchHeader::read(bytes) {
+                    assert_eq!(header.base_offset, at);
+                    assert!(crate::protocol::batch::crc_matches(
+                        &bytes[..header.total_size()]
+                    ));
+                    bytes = &bytes[header.total_size()..];
+                    at = header.next_offset();
+                }
+                assert_eq!(records.next_offset, at);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| read_all(1 << 20));
+            scope.spawn(|| read_all(7_000));
+            scope.spawn(|| {
+                while lock().recovery_point() < RECORDS {
+                    let work = lock().start_flush(NOW);
+                    if let Some(work) = work {
+                        let done = work.run();
+                        lock().flushed(done).unwrap();
+                    }
+                    std::thread::yield_now();
+                }
+            });
+            for i in 0..RECORDS {
+                let batch = batch_at(NOW, 1, 200 + (i % 50) as usize * 100);
+                lock().append(batch, 0, NOW).unwrap();
+                if i % 64 == 0 {
+                    lock().forget_tail();
+                }
+            }
+        });
+    }
 }
