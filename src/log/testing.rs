@@ -1,7 +1,7 @@
 //! What the scenarios of the log share: a log directory in memory where there is one, batches,
 //! and damage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -30,7 +30,7 @@ impl Node {
 
     pub fn with(options: LogOptions) -> Node {
         let dir = scratch();
-        let cx = context(&dir, options);
+        let cx = context(dir.path(), options);
         Node {
             dir,
             cx,
@@ -72,8 +72,14 @@ impl Node {
     pub fn restart(&mut self) {
         // The lock on the directory goes with the last use of the old context.
         let nowhere = scratch();
-        self.cx = context(&nowhere, self.options);
-        self.cx = context(&self.dir, self.options);
+        self.cx = context(nowhere.path(), self.options);
+        self.cx = context(self.dir.path(), self.options);
+    }
+
+    /// The log directory, for another process to use while this one holds none of it.
+    pub fn lend(&mut self) -> PathBuf {
+        self.cx = context(scratch().path(), self.options);
+        self.dir.path().to_path_buf()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -106,12 +112,12 @@ fn scratch() -> TempDir {
     dir.expect("a scratch directory")
 }
 
-fn context(dir: &TempDir, options: LogOptions) -> Arc<LogContext> {
+pub fn context(dir: &Path, options: LogOptions) -> Arc<LogContext> {
     let identity = Identity {
         cluster_id: None,
         node_id: BrokerId(1),
     };
-    let directory = LogDirectory::open(dir.path(), &identity).expect("log directory");
+    let directory = LogDirectory::open(dir, &identity).expect("log directory");
     Arc::new(LogContext::new(
         Arc::new(directory),
         Files::new(3_000),

@@ -205,7 +205,8 @@ fn check(log: &mut Log, image: &[u8], scanned_from: Offset, damaged_below: bool)
         }
         producers.appended(header, NOW);
     }
-    assert!(batches.is_empty() || next == log.log_end_offset());
+    let ends = batches.is_empty() || next == log.log_end_offset();
+    assert!(damaged_below || ends, "{next} is not the end");
     for (header, _) in batches.iter().filter(|_| !damaged_below) {
         let records = log.read(header.last_offset(), next, 1, true).expect("D6");
         assert_eq!(records.first_offset, header.base_offset, "D6");

@@ -40,6 +40,59 @@ fn d2_a_killed_broker_finds_every_acknowledged_batch() {
     assert_eq!(log.recovery_point(), 10, "R9: synced before it is served");
 }
 
+/// The child's half: appends for ever and says what it has acknowledged.
+fn append_until_killed(path: &std::path::Path, topic_id: crate::types::TopicId) {
+    let cx = context(path, LogOptions::default());
+    let mut config = config();
+    config.segment_bytes = 200_000;
+    let mut log = Log::create_or_open(&cx, TOPIC, topic_id, config, clean())
+        .unwrap()
+        .0;
+    loop {
+        let batch = batch_at(NOW, 3, 10 + log.size() as usize % 3_000);
+        let appended = log.append(batch, 0, NOW).unwrap();
+        println!("\nacked {}", appended.next_offset);
+    }
+}
+
+#[test]
+fn d2_a_process_killed_in_the_middle_of_its_appends_loses_none_it_acknowledged() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let mut node = Node::new();
+    if let Some(path) = std::env::var_os("OTTLA_APPEND_UNTIL_KILLED") {
+        return append_until_killed(path.as_ref(), node.topic_id);
+    }
+    let path = node.lend();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "log::recovery::tests::d2_a_process_killed_in_the_middle_of_its_appends_loses_none_it_acknowledged"])
+        .env("OTTLA_APPEND_UNTIL_KILLED", path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut acked = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if let Some(offset) = line.unwrap().strip_prefix("acked ") {
+            acked = offset.parse().unwrap();
+            if acked == 1_500 {
+                child.kill().unwrap();
+            }
+        }
+    }
+    child.wait().unwrap();
+    assert!(acked >= 1_500);
+    node.restart();
+    let (log, report) = node.open_at(unclean(0)).unwrap();
+    assert!(
+        log.log_end_offset() >= acked,
+        "{} < {acked}",
+        log.log_end_offset()
+    );
+    assert_eq!(report.scanned_bytes, log.size());
+    assert_eq!(log.contents().len() as u64, log.size());
+}
+
 #[test]
 fn r5_a_torn_tail_is_cut_at_the_last_whole_batch_and_appends_go_on_there() {
     let mut node = Node::new();
