@@ -355,15 +355,24 @@ impl Log {
     }
 
     fn write_all(&mut self, sync: bool) -> Result<(), Error> {
-        if let Some(active) = &mut self.active {
+        let d = &self.durability;
+        let has_grown = d.indexes_behind || d.recovery_point < self.log_end_offset;
+        let epochs_changed = d.epochs_changed;
+        if let Some(active) = &mut self.active
+            && has_grown
+        {
             if active.allocated > active.size {
                 active.segment.log().truncate(active.size)?;
                 active.allocated = active.size;
             }
             active.segment.finish_indexes(active.rule.close(), sync)?;
         }
-        self.write_snapshot(self.log_end_offset, sync)?;
-        write_epochs(&self.cx, &self.shared, &self.epochs.to_text(), sync)?;
+        if has_grown {
+            self.write_snapshot(self.log_end_offset, sync)?;
+        }
+        if epochs_changed {
+            write_epochs(&self.cx, &self.shared, &self.epochs.to_text(), sync)?;
+        }
         if sync {
             self.sync_all()?;
         }

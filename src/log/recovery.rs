@@ -176,6 +176,7 @@ impl Recovery<'_> {
     /// Walks one segment and checks what is not trusted.
     fn segment(&mut self, index: usize, is_first: bool) -> Result<Option<Ended>, Error> {
         let (segment, length) = &self.segments[index];
+        let end_before = self.expected;
         if !is_first && let Some(ended) = self.boundary(index)? {
             return Ok(Some(ended));
         }
@@ -194,6 +195,11 @@ impl Recovery<'_> {
             self.damage(segment, size, self.expected, detail)?;
             if size == 0 && !is_first {
                 // Nothing of it is whole: the log ends with the segment before.
+                self.expected = end_before;
+                if end_before < segment.base_offset() {
+                    let (before, length) = &self.segments[index - 1];
+                    self.damage(before, *length, end_before, "the next segment is not whole")?;
+                }
                 return Ok(Some(Ended));
             }
         }

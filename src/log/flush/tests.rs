@@ -252,3 +252,34 @@ fn an_idle_log_keeps_no_index_in_memory_and_still_finds_everything() {
         assert_eq!(log.read(from, 200, 1, true).unwrap().first_offset, from);
     }
 }
+
+#[test]
+fn a_term_without_appends_costs_its_stop_the_epoch_file_and_nothing_else() {
+    let mut node = Node::new();
+    let mut log = node.open();
+    log.append(from_producer(1, 0, 0), 0, NOW).unwrap();
+    node.stop(log);
+    let mut log = node.open();
+    log.begin_epoch(2);
+    let before = node.cx.files.calls();
+    log.close().unwrap();
+    let after = node.cx.files.calls();
+    assert_eq!(
+        (after.writes - before.writes, after.renames - before.renames),
+        (1, 1)
+    );
+    assert_eq!(after.data_syncs - before.data_syncs, 1);
+    drop(log);
+    node.restart();
+    assert_eq!(node.open().latest_epoch(), Some(2));
+}
+
+#[test]
+fn a_log_and_what_it_hands_out_may_cross_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<Log>();
+    assert_send::<FlushWork>();
+    assert_send::<Flushed>();
+    assert_send::<crate::log::ReadPlan>();
+    assert_send::<crate::log::LookUp>();
+}
