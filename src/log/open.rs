@@ -488,13 +488,8 @@ pub(super) fn snapshots(names: &BTreeMap<String, u64>) -> impl Iterator<Item = (
 /// that begins with the epoch the next one begins with is not walked.
 fn epochs_of(found: &[(Arc<Segment>, u64)], recovered: &Recovered) -> Result<EpochCache, Error> {
     let mut firsts = Vec::new();
-    for kept in &recovered.kept {
-        let segment = found
-            .iter()
-            .find(|(s, _)| s.base_offset() == kept.base_offset);
-        if let Some((segment, _)) = segment
-            && let Step::Batch(header) = segment.walk(0, kept.size).peek()?
-        {
+    for (kept, (segment, _)) in recovered.kept.iter().zip(found) {
+        if let Some((_, header)) = segment.walk(0, kept.size).next_batch()? {
             firsts.push((segment, kept.size, header.partition_leader_epoch));
         }
     }
