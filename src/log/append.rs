@@ -52,7 +52,7 @@ impl Log {
     ) -> Result<Appended, Error> {
         self.check_healthy()?;
         if batch.header().producer_id >= 0 {
-            self.refill_producers()?;
+            self.refill_producers(now)?;
             if let Verdict::Duplicate {
                 base_offset,
                 next_offset,
@@ -106,7 +106,8 @@ impl Log {
             log_start_offset: self.log_start_offset,
             size: 0,
             flush: FlushNeed {
-                before_ack: unsynced && (self.cx.options.durable || self.config.flush_messages <= 1),
+                before_ack: unsynced
+                    && (self.cx.options.durable || self.config.flush_messages <= 1),
                 checkpoint_within_ms: None,
             },
         }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Weak};
 use tracing::warn;
 
 use crate::log::Error;
-use crate::log::files::{Cached, lock};
+use crate::log::files::lock;
 use crate::log::index::{self, OffsetEntry};
 use crate::log::index_rule::{IndexRule, MIN_INDEX_INTERVAL};
+use crate::log::log_file::Cached;
 use crate::log::segment::{Indexes, LoadedIndexes, Segment};
 use crate::log::time_index::{LargestTimestamp, TimeEntry};
 use crate::log::walk::{HeaderWalk, Step};
@@ -68,7 +69,7 @@ impl Segment {
 
     /// A walk over `[position, end)`; `position` must be a batch boundary.
     pub fn walk(&self, position: u64, end: u64) -> HeaderWalk {
-        HeaderWalk::new(self.log(), position, end, self.base_offset())
+        HeaderWalk::new(self.log(), self.base_offset(), position, end)
     }
 
     /// The two index files as far as they have the right shape, and whether that is all.
@@ -234,18 +235,28 @@ impl Segment {
         }
     }
 
+    /// Whether the last entries are true. Behind a true last offset entry the segment must end
+    /// with a whole batch, or it is damaged.
     fn ends_are_true(self: &Arc<Self>, loaded: &LoadedIndexes, end: u64) -> Result<bool, Error> {
+        let mut walk = self.walk(0, end);
         if let Some(last) = loaded.offsets.last() {
             let position = u64::from(last.position);
-            if position >= end || !self.is_true(last, &mut self.walk(position, end))? {
+            walk = self.walk(position.min(end), end);
+            if !self.is_true(last, &mut walk)? {
                 return Ok(false);
             }
         }
-        let Some(last) = loaded.times.last() else {
+        while walk.next_batch()?.is_some() {}
+        self.last_time_is_true(loaded, end)
+    }
+
+    /// Whether the last time entry names a batch that has this timestamp.
+    pub fn last_time_is_true(&self, indexes: &LoadedIndexes, end: u64) -> Result<bool, Error> {
+        let Some(last) = indexes.times.last() else {
             return Ok(true);
         };
         let offset = self.offset_at(last.relative_offset);
-        let start = last_of(&loaded.offsets, |entry| {
+        let start = last_of(&indexes.offsets, |entry| {
             self.offset_at(entry.relative_offset) <= offset
         });
         let mut walk = self.walk(start.map_or(0, |entry| entry.position.into()), end);

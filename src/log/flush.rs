@@ -9,14 +9,17 @@
 //! again, moves the recovery point. Nothing moves before the sync that justifies it.
 //! (storage.md section 3; Kafka: UnifiedLog.flush, LocalLog.flush.)
 
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::log::context::{LogContext, Shared, Unsynced};
-use crate::log::files::{LogFile, PendingSync};
-use crate::log::segment::{IndexTails, Segment, file_name};
-use crate::log::{EPOCHS_FILE, Error, Log, Sealed};
+use crate::log::context::{LogContext, Unsynced};
+use crate::log::segment::file_name;
+use crate::log::{Error, Log, Sealed};
 use crate::types::{Millis, Offset};
+
+mod work;
+
+use work::{Done, remove_snapshots, sync_directory, sync_indexes, sync_logs, write_epochs};
+pub use work::{FlushWork, Flushed};
 
 /// One partition never has more unsynced bytes than this for long.
 const UNSYNCED_BYTES: u64 = 64 << 20;
@@ -100,16 +103,14 @@ impl Durability {
         self.recovery_point
     }
 
-    pub fn synced_offset(&self) -> Offset {
-        self.synced_offset
-    }
-
     /// Takes in an append; true if it is the first since the last checkpoint began.
     pub fn appended(&mut self, bytes: u64, records: i64, now: Millis) -> bool {
         self.unsynced.add(bytes);
         self.unsynced_records += records;
         self.indexes_behind = true;
-        self.dirty_since.replace(self.dirty_since.unwrap_or(now)).is_none()
+        self.dirty_since
+            .replace(self.dirty_since.unwrap_or(now))
+            .is_none()
     }
 
     pub fn sealed(&mut self, sealed: Sealed) {
@@ -301,9 +302,10 @@ impl Log {
     fn checkpointed(&mut self, offset: Offset, sealed: &[Offset], done: Done) {
         let d = &mut self.durability;
         d.recovery_point = d.recovery_point.max(offset);
-        d.sealed.retain(|s| !sealed.contains(&s.segment.base_offset()));
-        // A segment completed meanwhile has not been asked for.
-        d.reported &= d.sealed.is_empty();
+        d.sealed
+            .retain(|s| !sealed.contains(&s.segment.base_offset()));
+        // What was asked for while it ran was asked for a segment completed meanwhile.
+        d.reported &= !d.sealed.is_empty();
         d.epochs_changed &= done.epochs.as_ref() != Some(&self.epochs.to_text());
         d.snapshots.retain(|at| !done.removed.contains(at));
         if done.snapshot && !d.snapshots.contains(&offset) {
@@ -353,15 +355,24 @@ impl Log {
     }
 
     fn write_all(&mut self, sync: bool) -> Result<(), Error> {
-        if let Some(active) = &mut self.active {
+        let d = &self.durability;
+        let has_grown = d.indexes_behind || d.recovery_point < self.log_end_offset;
+        let epochs_changed = d.epochs_changed;
+        if let Some(active) = &mut self.active
+            && has_grown
+        {
             if active.allocated > active.size {
                 active.segment.log().truncate(active.size)?;
                 active.allocated = active.size;
             }
             active.segment.finish_indexes(active.rule.close(), sync)?;
         }
-        self.write_snapshot(self.log_end_offset, sync)?;
-        write_epochs(&self.cx, &self.shared, &self.epochs.to_text(), sync)?;
+        if has_grown {
+            self.write_snapshot(self.log_end_offset, sync)?;
+        }
+        if epochs_changed {
+            write_epochs(&self.cx, &self.shared, &self.epochs.to_text(), sync)?;
+        }
         if sync {
             self.sync_all()?;
         }
@@ -393,202 +404,5 @@ impl Log {
     }
 }
 
-/// A flush under way, independent of the log's lock.
-pub struct FlushWork {
-    cx: Arc<LogContext>,
-    shared: Arc<Shared>,
-    truncations: u64,
-    purpose: Purpose,
-    offset: Offset,
-    dirty_since: Millis,
-    /// The files that may hold unsynced batches.
-    logs: Vec<Arc<LogFile>>,
-    sealed: Vec<Arc<Segment>>,
-    tails: Option<(Arc<Segment>, IndexTails)>,
-    snapshot: Option<Vec<u8>>,
-    stale_snapshots: Vec<Offset>,
-    epochs: Option<String>,
-    names: u64,
-    names_changed: bool,
-    directory_created: bool,
-}
-
-/// What a flush has done; for [`Log::flushed`].
-pub struct Flushed {
-    truncations: u64,
-    purpose: Purpose,
-    offset: Offset,
-    dirty_since: Millis,
-    names: u64,
-    sealed: Vec<Offset>,
-    tails: Option<(Arc<Segment>, IndexTails)>,
-    outcome: Result<Done, Error>,
-}
-
-impl Flushed {
-    /// The flush met a full disk; nothing else failed.
-    pub fn may_be_retried(&self) -> bool {
-        matches!(self.outcome, Err(Error::DiskFull { .. }))
-    }
-}
-
-#[derive(Default)]
-struct Done {
-    /// The log was closed or deleted meanwhile.
-    abandoned: bool,
-    snapshot: bool,
-    removed: Vec<Offset>,
-    epochs: Option<String>,
-}
-
-impl FlushWork {
-    /// How many log files [`FlushWork::run`] will sync: what pacing counts.
-    pub fn logs(&self) -> usize {
-        self.logs.len()
-    }
-
-    /// Syncs the data, then writes and syncs what is derived from it. Hold no lock.
-    pub fn run(self) -> Flushed {
-        let syncs: Vec<_> = self.logs.iter().map(|log| log.begin_sync()).collect();
-        let synced = sync_logs(&self.cx, &syncs).map_err(|e| self.cx.write_failed(e));
-        let outcome = synced.and_then(|()| self.write_derived(true));
-        self.done(outcome)
-    }
-
-    /// The same for many logs of one directory with a single `syncfs` in place of all syncs.
-    pub fn run_together(cx: &LogContext, works: Vec<FlushWork>) -> Vec<Flushed> {
-        let logs = works.iter().flat_map(|work| &work.logs);
-        let syncs: Vec<_> = logs.map(|log| log.begin_sync()).collect();
-        // Derived files first, so that the one sync covers them; the recovery points do not
-        // move before it has returned, and a derived file that is ahead of them is ignored.
-        let written: Vec<_> = works.iter().map(|work| work.write_derived(false)).collect();
-        let synced = cx.sync_filesystem();
-        if synced.is_ok() {
-            syncs.iter().for_each(PendingSync::filesystem_synced);
-        }
-        let finish = |(work, written): (FlushWork, Result<Done, Error>)| {
-            let outcome = match &synced {
-                Ok(()) => written,
-                Err(_) => Err(Error::Offline {
-                    path: cx.path().to_path_buf(),
-                }),
-            };
-            work.done(outcome)
-        };
-        works.into_iter().zip(written).map(finish).collect()
-    }
-
-    fn write_derived(&self, sync: bool) -> Result<Done, Error> {
-        let gate = self.shared.enter();
-        if gate.is_none() || self.truncations != self.shared.truncations() {
-            return Ok(Done {
-                abandoned: true,
-                ..Done::default()
-            });
-        }
-        let written = self.write_files(sync);
-        written.map_err(|e| self.cx.write_failed(e))?;
-        Ok(Done {
-            abandoned: false,
-            snapshot: self.snapshot.is_some(),
-            removed: Vec::new(),
-            epochs: self.epochs.clone(),
-        })
-    }
-
-    fn write_files(&self, sync: bool) -> Result<(), Error> {
-        let (cx, shared) = (&*self.cx, &*self.shared);
-        if let Some((segment, tails)) = &self.tails {
-            segment.write_index_files(tails, false)?;
-        }
-        for segment in self.sealed.iter().filter(|_| sync) {
-            sync_indexes(cx, segment)?;
-        }
-        if let Some(snapshot) = &self.snapshot {
-            let path = shared.path.join(file_name(self.offset, "snapshot"));
-            let written = cx.files.replace_file(&path, snapshot, sync);
-            written.map_err(|e| Error::io("write", &path, e))?;
-        }
-        if let Some(text) = &self.epochs {
-            write_epochs(cx, shared, text, sync)?;
-        }
-        let renamed = self.snapshot.is_some() || self.epochs.is_some();
-        if sync && (self.names_changed || renamed) {
-            sync_directory(cx, &shared.path)?;
-        }
-        if sync && self.directory_created {
-            sync_directory(cx, cx.path())?;
-        }
-        Ok(())
-    }
-
-    /// Older snapshots go once what replaces them is durable.
-    fn remove_stale(&self, done: &mut Done) {
-        let gate = self.shared.enter();
-        if done.abandoned || gate.is_none() {
-            return;
-        }
-        match remove_snapshots(&self.cx, &self.shared, &self.stale_snapshots) {
-            Ok(()) => done.removed = self.stale_snapshots.clone(),
-            // They only take room; the next checkpoint tries again.
-            Err(error) => {
-                tracing::warn!(log = self.shared.name, %error, "stale producer snapshot stays");
-            }
-        }
-    }
-
-    fn done(self, mut outcome: Result<Done, Error>) -> Flushed {
-        if let Ok(done) = &mut outcome {
-            self.remove_stale(done);
-        }
-        Flushed {
-            truncations: self.truncations,
-            purpose: self.purpose,
-            offset: self.offset,
-            dirty_since: self.dirty_since,
-            names: self.names,
-            sealed: self.sealed.iter().map(|s| s.base_offset()).collect(),
-            tails: self.tails,
-            outcome,
-        }
-    }
-}
-
-/// One `fdatasync` per file, or one `syncfs` if a descriptor was closed while dirty.
-fn sync_logs(cx: &LogContext, syncs: &[PendingSync]) -> Result<(), Error> {
-    if syncs.iter().any(PendingSync::needs_filesystem_sync) {
-        cx.sync_filesystem()?;
-        syncs.iter().for_each(PendingSync::filesystem_synced);
-        return Ok(());
-    }
-    syncs.iter().try_for_each(PendingSync::run)
-}
-
-fn sync_indexes(cx: &LogContext, segment: &Segment) -> Result<(), Error> {
-    for suffix in ["timeindex", "index"] {
-        let path = segment.path(suffix);
-        let synced = cx.files.sync_path(&path);
-        synced.map_err(|e| Error::io("sync", &path, e))?;
-    }
-    Ok(())
-}
-
-fn write_epochs(cx: &LogContext, shared: &Shared, text: &str, sync: bool) -> Result<(), Error> {
-    let path = shared.path.join(EPOCHS_FILE);
-    let written = cx.files.replace_file(&path, text.as_bytes(), sync);
-    written.map_err(|e| Error::io("write", &path, e))
-}
-
-fn remove_snapshots(cx: &LogContext, shared: &Shared, offsets: &[Offset]) -> Result<(), Error> {
-    for &offset in offsets {
-        let path = shared.path.join(file_name(offset, "snapshot"));
-        let removed = cx.files.remove(&path);
-        removed.map_err(|e| Error::io("remove", &path, e))?;
-    }
-    Ok(())
-}
-
-fn sync_directory(cx: &LogContext, path: &Path) -> Result<(), Error> {
-    let synced = cx.files.sync_directory(path);
-    synced.map_err(|e| Error::io("sync", path, e))
-}
+#[cfg(test)]
+mod tests;

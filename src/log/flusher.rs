@@ -157,13 +157,16 @@ impl Shared {
     fn flush(&self, round: Round<Weak<dyn Flushable>>) {
         let now = self.clock.wall_ms();
         let logs = round.logs.iter().filter_map(Weak::upgrade);
-        let begun = logs.filter_map(|log| Some((log.clone(), log.start_flush(round.purpose, now)?)));
+        let begun =
+            logs.filter_map(|log| Some((log.clone(), log.start_flush(round.purpose, now)?)));
         let mut begun: Vec<Begun> = begun.collect();
         let syncs = begun.iter().map(|(_, work)| work.logs()).sum();
         if begun.len() > LOGS_BEFORE_SYNCFS {
             let (logs, works): (Vec<_>, Vec<_>) = begun.into_iter().unzip();
             let done = FlushWork::run_together(&self.cx, works);
-            logs.iter().zip(done).for_each(|(log, done)| self.done(log, done));
+            logs.iter()
+                .zip(done)
+                .for_each(|(log, done)| self.done(log, done));
         } else if round.purpose == Purpose::Commit && begun.len() > 1 {
             let share = begun.len().div_ceil(COMMITTERS);
             std::thread::scope(|scope| {
@@ -253,7 +256,8 @@ impl<L> Queue<L> {
         let waits = paced && now < self.paced_until;
         let is_due = |(due, _): &(Millis, u64)| *due <= now && !waits;
         let has_due = self.later.keys().next().is_some_and(is_due);
-        if !self.awaited.is_empty() && !(has_due && self.committed_last) {
+        let is_its_turn = has_due && self.committed_last;
+        if !self.awaited.is_empty() && !is_its_turn {
             self.committed_last = true;
             let awaited = std::mem::take(&mut self.awaited);
             return Round {
@@ -348,7 +352,11 @@ mod tests {
         assert_eq!(queue.take_due(0, true).logs.len(), 7);
         queue.commit(1, 1);
         let round = queue.take_due(0, true);
-        assert_eq!(round.logs.len(), 300, "steady commits do not put checkpoints off");
+        assert_eq!(
+            round.logs.len(),
+            300,
+            "steady commits do not put checkpoints off"
+        );
         assert_eq!(queue.take_due(0, true).logs, [1]);
     }
 
@@ -401,8 +409,15 @@ mod tests {
         }
         drop(flusher);
         let calls = node.cx.files.calls();
-        assert!(calls.data_syncs < 100, "{} syncs for 100 appends", calls.data_syncs);
+        assert!(
+            calls.data_syncs < 100,
+            "{} syncs for 100 appends",
+            calls.data_syncs
+        );
         assert_eq!(calls.renames, 0, "a commit writes nothing but batches");
-        assert_eq!(calls.directory_syncs, 10, "once per partition: its files and its name");
+        assert_eq!(
+            calls.directory_syncs, 10,
+            "once per partition: its files and its name"
+        );
     }
 }

@@ -230,3 +230,138 @@ impl LookUp {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::testing::*;
+    use crate::protocol::batch::TimestampType;
+
+    fn at(log: &Log, timestamp: Millis) -> Option<(Offset, Millis)> {
+        let found = log.offset_for_timestamp(timestamp, Offset::MAX).unwrap();
+        let found = found.run().unwrap();
+        found.map(|found| (found.offset, found.timestamp))
+    }
+
+    fn largest(log: &Log, visible_end: Offset) -> Option<(Offset, Millis)> {
+        let found = log.offset_of_max_timestamp(visible_end).unwrap();
+        let found = found.run().unwrap();
+        found.map(|found| (found.offset, found.timestamp))
+    }
+
+    /// The timestamps of all records, one by one.
+    fn timestamps(log: &Log) -> Vec<(Offset, Millis)> {
+        let contents = log.contents();
+        let (mut rest, mut found) = (&contents[..], Vec::new());
+        while let Some(header) = BatchHeader::read(rest) {
+            let (batch, behind) = rest.split_at(header.total_size());
+            for_each_record(batch, |record| {
+                found.push((record.offset, record.timestamp));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            rest = behind;
+        }
+        found
+    }
+
+    #[test]
+    fn r95_a_timestamp_finds_the_first_record_at_or_after_it_with_its_own_timestamp() {
+        let mut node = Node::new();
+        let mut log = node.open();
+        for (timestamp, count) in [(1_000, 3), (5_000, 2), (3_000, 4)] {
+            log.append(batch_at(timestamp, count, 10), 7, NOW).unwrap();
+        }
+        let check = |log: &Log| {
+            assert_eq!(at(log, 0), Some((0, 1_000)));
+            assert_eq!(at(log, 1_001), Some((1, 1_001)), "inside a batch");
+            assert_eq!(at(log, 1_003), Some((3, 5_000)), "by record, not by batch");
+            assert_eq!(
+                at(log, 3_000),
+                Some((3, 5_000)),
+                "the first in the log, not the nearest"
+            );
+            assert_eq!(at(log, 5_001), Some((4, 5_001)));
+            assert_eq!(at(log, 5_002), None);
+            let found = log.offset_for_timestamp(0, Offset::MAX).unwrap().run();
+            assert_eq!(found.unwrap().unwrap().leader_epoch, Some(7));
+        };
+        check(&log);
+        node.stop(log);
+        check(&node.open());
+    }
+
+    #[test]
+    fn r95_a_record_at_or_beyond_the_visible_end_is_not_found() {
+        let node = Node::new();
+        let mut log = node.open();
+        log.append(batch_at(1_000, 3, 10), 0, NOW).unwrap();
+        log.append(batch_at(2_000, 3, 10), 0, NOW).unwrap();
+        let at = |timestamp, end| {
+            log.offset_for_timestamp(timestamp, end)
+                .unwrap()
+                .run()
+                .unwrap()
+        };
+        assert_eq!(at(1_500, 3), None);
+        assert_eq!(at(1_500, 6).unwrap().offset, 3);
+        assert_eq!(largest(&log, 6), Some((5, 2_002)));
+        assert_eq!(largest(&log, 3), Some((2, 1_002)));
+        assert_eq!(largest(&log, 0), None);
+    }
+
+    #[test]
+    fn r96_the_largest_timestamp_is_the_first_of_equals() {
+        let mut node = Node::new();
+        let mut log = node.open();
+        assert_eq!(largest(&log, 0), None);
+        for timestamp in [10, 50, 20, 50, 30] {
+            log.append(batch_at(timestamp, 1, 10), 0, NOW).unwrap();
+        }
+        assert_eq!(largest(&log, 5), Some((1, 50)));
+        node.config.timestamp_type = TimestampType::LogAppendTime;
+        log.set_config(node.config.clone());
+        log.append(batch_at(5, 3, 10), 0, NOW).unwrap();
+        assert_eq!(
+            largest(&log, 8),
+            Some((5, NOW)),
+            "every record of it has the stamp"
+        );
+    }
+
+    #[test]
+    fn r95_r96_many_segments_answer_as_a_walk_over_all_records_does() {
+        let mut node = Node::new();
+        node.config.segment_bytes = 100_000;
+        let mut log = node.open();
+        for i in 0..300 {
+            // Rising, with late batches in between.
+            let timestamp = i * 10 - (i % 13) * 47;
+            log.append(batch_at(timestamp.max(0), 2, 700), 0, NOW)
+                .unwrap();
+        }
+        let all = timestamps(&log);
+        let check = |log: &Log| {
+            for wanted in (0..3_050).step_by(7) {
+                let expected = all.iter().find(|(_, timestamp)| *timestamp >= wanted);
+                assert_eq!(at(log, wanted), expected.copied(), "{wanted}");
+            }
+            for end in [0, 1, 2, 77, 240, 431, 600] {
+                let visible = all.iter().filter(|(offset, _)| *offset < end / 2 * 2);
+                let expected = visible.max_by_key(|(offset, time)| (*time, -offset));
+                assert_eq!(largest(log, end), expected.copied(), "{end}");
+            }
+        };
+        check(&log);
+        node.stop(log);
+        let log = node.open();
+        check(&log);
+        drop(log);
+        for (name, _) in node.files() {
+            if name.ends_with(".timeindex") {
+                node.damage(&name, |bytes| bytes[5] ^= 2);
+            }
+        }
+        check(&node.open());
+    }
+}

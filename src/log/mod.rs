@@ -14,6 +14,7 @@
 //! recovery point moves only after a sync; derived files may all be deleted.
 
 pub mod append;
+mod apply;
 pub mod checkpoints;
 pub mod context;
 pub mod directory;
@@ -26,6 +27,7 @@ pub mod flusher;
 pub mod hot_tail;
 pub mod index;
 pub mod index_rule;
+pub mod log_file;
 pub mod lookup;
 pub mod meta_properties;
 pub mod open;
@@ -111,8 +113,7 @@ pub struct Log {
     log_start_offset: Offset,
     log_end_offset: Offset,
     producers: ProducerStates,
-    /// The windows of the producers hold only what a snapshot keeps; see [`recovery`], R7.
-    producers_need_refill: bool,
+    refill: replay::Refill,
     epochs: EpochCache,
     hot_tail: Arc<HotTail>,
     durability: flush::Durability,

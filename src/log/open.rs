@@ -9,14 +9,17 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::log::append::max_age_ms;
+use crate::log::apply::apply;
 use crate::log::context::{LogContext, Shared};
 use crate::log::epochs::EpochCache;
 use crate::log::flush::Durability;
 use crate::log::index::Entries;
+use crate::log::log_file::LogFile;
 use crate::log::producers::ProducerStates;
 use crate::log::recovery::{self, Kept, OnCorruption, Recovered, Torn, Trust, Walked, base_of};
-use crate::log::segment::{Segment, file_name};
-use crate::log::walk::Step;
+use crate::log::replay::Refill;
+use crate::log::segment::Segment;
+use crate::log::walk::{HeaderWalk, Step};
 use crate::log::{Active, EPOCHS_FILE, Error, Log, LogConfig, Sealed, partition_dirs};
 use crate::types::{Millis, Offset, TopicId};
 
@@ -100,7 +103,6 @@ pub(super) fn open_shared(
         report: RecoveryReport::default(),
     };
     let mut log = opening.open()?;
-    log.load_producers(&opening.at)?;
     if !at.defer_sync
         && let Some(work) = log.start_flush(at.now)
     {
@@ -134,17 +136,53 @@ impl Opening<'_> {
         };
         let interval = self.config.index_interval_bytes;
         let recovered = recovery::recover(&found, self.trust(), on_corruption, interval)?;
+        self.check_end(&found, &recovered, on_corruption)?;
         let first = found.first().map(|(segment, _)| segment.base_offset());
         let start = self
             .at
             .log_start_offset
             .unwrap_or(0)
             .max(first.unwrap_or(0));
+        if found.is_empty() {
+            self.note_lost_files();
+        }
         if recovered.next_offset < start {
             return self.begin_again(&names, start, !found.is_empty());
         }
-        self.apply(&names, &found, &recovered)?;
-        self.log(names, found, recovered, start)
+        // Everything is read before anything is changed: damage that only shows here leaves the
+        // files as they are.
+        let mut log = self.log(&names, &found, &recovered, start)?;
+        log.load_producers(&self.at)?;
+        self.report.scanned_bytes = recovered.scanned_bytes;
+        self.report.dropped_bytes = apply(self.cx, &self.shared, &names, &found, &recovered)
+            .map_err(|e| self.cx.write_failed(e))?;
+        self.report.torn = recovered.torn;
+        Ok(log)
+    }
+
+    /// After a clean stop the log does not end below what was checkpointed.
+    fn check_end(
+        &self,
+        found: &[(Arc<Segment>, u64)],
+        recovered: &Recovered,
+        on_corruption: OnCorruption,
+    ) -> Result<(), Error> {
+        let point = self.at.recovery_point.unwrap_or(0);
+        match found.last() {
+            Some((last, length))
+                if self.at.clean
+                    && point > recovered.next_offset
+                    && on_corruption == OnCorruption::Refuse =>
+            {
+                Err(Error::Corrupt {
+                    path: last.log().path().to_path_buf(),
+                    position: *length,
+                    offset: recovered.next_offset,
+                    detail: format!("the log ends below its recovery point {point}"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn trust(&self) -> Trust {
@@ -162,10 +200,14 @@ impl Opening<'_> {
 
     /// A partition that was never written, or whose files are gone.
     fn without_files(&mut self) -> Log {
-        let point = self.at.recovery_point.unwrap_or(0);
-        self.report.lost_everything = point.max(self.at.high_watermark.unwrap_or(0)) > 0;
+        self.note_lost_files();
         let start = self.at.log_start_offset.unwrap_or(0);
         self.empty(start)
+    }
+
+    fn note_lost_files(&mut self) {
+        let point = self.at.recovery_point.unwrap_or(0);
+        self.report.lost_everything = point.max(self.at.high_watermark.unwrap_or(0)) > 0;
     }
 
     fn empty(&self, start: Offset) -> Log {
@@ -179,7 +221,7 @@ impl Opening<'_> {
             log_start_offset: start,
             log_end_offset: start,
             producers: ProducerStates::default(),
-            producers_need_refill: false,
+            refill: Refill::Nothing,
             epochs: EpochCache::default(),
             hot_tail: self.cx.hot_tails.tail(),
             durability: Durability::new(self.cx, start),
@@ -214,8 +256,8 @@ impl Opening<'_> {
     /// The end of the offsets in a compacted segment that has not got its final name.
     fn end_of_swap(&self, name: &str, base: Offset, length: u64) -> Result<Offset, Error> {
         let path = self.shared.path.join(name);
-        let log = crate::log::files::LogFile::existing(&self.cx.files, path);
-        let mut walk = crate::log::walk::HeaderWalk::new(&log, 0, length, base);
+        let log = LogFile::existing(&self.cx.files, path);
+        let mut walk = HeaderWalk::new(&log, base, 0, length);
         while walk.next_batch()?.is_some() {}
         Ok(walk.expected())
     }
@@ -257,10 +299,8 @@ impl Opening<'_> {
     ) -> Result<Log, Error> {
         for name in names.keys().filter(|name| base_of(name).is_some()) {
             let from = self.shared.path.join(name);
-            let renamed = self
-                .cx
-                .files
-                .rename(&from, &from.with_added_extension("aside"));
+            let to = self.shared.path.join(format!("{name}.aside"));
+            let renamed = self.cx.files.rename(&from, &to);
             renamed.map_err(|e| self.failed("rename", &from, e))?;
         }
         if had_segments {
@@ -273,68 +313,11 @@ impl Opening<'_> {
         Ok(self.empty(start))
     }
 
-    /// Makes the files what recovery found: no torn bytes, no dropped segments, no index
-    /// entries beyond what was verified, no snapshots from the future.
-    fn apply(
+    fn log(
         &mut self,
         names: &BTreeMap<String, u64>,
         found: &[(Arc<Segment>, u64)],
         recovered: &Recovered,
-    ) -> Result<(), Error> {
-        let path = |base: Offset, suffix: &str| self.shared.path.join(file_name(base, suffix));
-        for &base in recovered.dropped.iter().rev() {
-            for suffix in ["log", "index", "timeindex", "txnindex"] {
-                self.remove(&path(base, suffix))?;
-            }
-        }
-        let mut dropped_bytes: u64 = 0;
-        for (segment, length) in found {
-            let base = segment.base_offset();
-            match recovered.kept.iter().find(|kept| kept.base_offset == base) {
-                None => dropped_bytes += length,
-                Some(kept) if kept.size < *length => {
-                    dropped_bytes += length - kept.size;
-                    let cut = segment.log().truncate(kept.size);
-                    cut.map_err(|e| self.cx.write_failed(e))?;
-                }
-                Some(_) => {}
-            }
-        }
-        if let Some(kept) = recovered.kept.last()
-            && let Some(walked) = &kept.walked
-        {
-            let cut = |suffix: &str, length: usize| {
-                let path = path(kept.base_offset, suffix);
-                let cut = self.cx.files.shorten(&path, length as u64);
-                cut.map_err(|e| self.failed("truncate", &path, e))
-            };
-            cut("index", walked.offsets_in_file * 8)?;
-            cut("timeindex", walked.times_in_file * 12)?;
-        }
-        for (offset, name) in snapshots(names) {
-            if offset > recovered.next_offset {
-                self.remove(&self.shared.path.join(name))?;
-            }
-        }
-        self.report.dropped_bytes = dropped_bytes;
-        self.report.scanned_bytes = recovered.scanned_bytes;
-        self.report.torn = recovered.torn.clone();
-        if let Some(torn) = &recovered.torn {
-            warn!(
-                log = self.shared.name,
-                ?torn,
-                dropped_bytes,
-                "torn tail cut"
-            );
-        }
-        Ok(())
-    }
-
-    fn log(
-        &mut self,
-        names: BTreeMap<String, u64>,
-        found: Vec<(Arc<Segment>, u64)>,
-        recovered: Recovered,
         start: Offset,
     ) -> Result<Log, Error> {
         let mut log = self.empty(start);
@@ -345,68 +328,41 @@ impl Opening<'_> {
             Trust::AllButTheLastSegment => recovered.scan_start.max(start),
         };
         log.durability = Durability::new(self.cx, point);
-        if recovered.torn.is_some() || !recovered.dropped.is_empty() {
+        if recovered.kept.len() < found.len() {
             log.durability.names_changed();
         }
-        log.epochs = self.epochs(&found, &recovered, &mut log.durability)?;
+        log.epochs = self.epochs(found, recovered, &mut log.durability)?;
         let mut sealed = Vec::new();
-        let mut kept = recovered.kept.into_iter().peekable();
-        while let Some(one) = kept.next() {
-            let segment = found
-                .iter()
-                .find(|(s, _)| s.base_offset() == one.base_offset);
-            let Some((segment, length)) = segment else {
-                continue;
-            };
-            if kept.peek().is_none() && one.walked.is_some() {
-                log.active = Some(self.activate(segment, *length, one, &mut log.durability)?);
+        for (index, kept) in recovered.kept.iter().enumerate() {
+            let (segment, length) = &found[index];
+            if let Some(walked) = &kept.walked
+                && index + 1 == recovered.kept.len()
+            {
+                let is_cut = kept.size < *length;
+                let d = &mut log.durability;
+                log.active = Some(self.activate(segment, kept.size, is_cut, walked.clone(), d)?);
             } else {
-                sealed.push(self.seal(segment, one, &mut log.durability)?);
+                sealed.push(seal(segment, kept, &mut log.durability));
             }
         }
         log.sealed = Arc::new(sealed);
-        let kept = snapshots(&names).map(|(offset, _)| offset);
+        let kept = snapshots(names).map(|(offset, _)| offset);
         let kept = kept.filter(|&offset| offset <= log.log_end_offset);
         log.durability.set_snapshots(kept.collect());
         Ok(log)
     }
 
-    fn seal(
-        &self,
-        segment: &Arc<Segment>,
-        kept: Kept,
-        durability: &mut Durability,
-    ) -> Result<Sealed, Error> {
-        let sealed = Sealed {
-            segment: segment.clone(),
-            size: kept.size,
-        };
-        segment.seal(kept.size);
-        if let Some(mut walked) = kept.walked {
-            walked.indexes.times.extend(walked.rule.close());
-            let replaced = segment.replace_index_files(&walked.indexes);
-            replaced.map_err(|e| self.cx.write_failed(e))?;
-            if walked.is_scanned {
-                segment.log().mark_dirty();
-            }
-            durability.sealed(sealed.clone());
-        }
-        Ok(sealed)
-    }
-
     fn activate(
         &self,
         segment: &Arc<Segment>,
-        length: u64,
-        kept: Kept,
+        size: u64,
+        is_cut: bool,
+        walked: Walked,
         durability: &mut Durability,
     ) -> Result<Active, Error> {
-        let first_timestamp = match segment.walk(0, kept.size).peek()? {
+        let first_timestamp = match segment.walk(0, size).peek()? {
             Step::Batch(header) => Some(header.max_timestamp),
             Step::End | Step::Bad(_) => None,
-        };
-        let Some(walked) = kept.walked else {
-            unreachable!("only a walked segment becomes active");
         };
         let Walked {
             indexes,
@@ -420,7 +376,7 @@ impl Opening<'_> {
         if !self.at.clean || !whole || rule.clone().close().is_some() {
             durability.indexes_behind();
         }
-        if is_scanned || kept.size < length {
+        if is_scanned || is_cut {
             segment.log().mark_dirty();
         }
         segment.activate(
@@ -430,11 +386,11 @@ impl Opening<'_> {
         Ok(Active {
             max_age_ms: max_age_ms(&self.config, &self.shared.name, segment),
             segment: segment.clone(),
-            size: kept.size,
+            size,
             rule,
             first_timestamp,
             created_at: self.at.now,
-            allocated: kept.size,
+            allocated: size,
         })
     }
 
@@ -449,14 +405,20 @@ impl Opening<'_> {
         let path = self.shared.path.join(EPOCHS_FILE);
         let bytes = self.cx.files.read_file(&path);
         let bytes = bytes.map_err(|e| Error::io("read", &path, e))?;
+        // A text that does not know the first batch is not the whole one.
+        let first = found
+            .first()
+            .map_or(0, |(segment, _)| segment.base_offset());
+        let begins_at = first.max(self.at.log_start_offset.unwrap_or(0));
+        let is_needed = recovered.scan_start > begins_at;
         let stored = match bytes.as_deref().map(EpochCache::from_text) {
+            Some(Ok(stored)) if is_needed && stored.epoch_of(begins_at).is_none() => None,
             Some(Ok(stored)) => Some(stored),
-            Some(Err(error)) => {
-                warn!(path = %path.display(), %error, "epochs unreadable, rebuilding them");
-                None
-            }
-            None => None,
+            Some(Err(_)) | None => None,
         };
+        if stored.is_none() && is_needed {
+            warn!(path = %path.display(), "epochs are not readable, rebuilding them");
+        }
         let mut cache = match &stored {
             Some(stored) => stored.clone(),
             None => epochs_of(found, recovered)?,
@@ -501,6 +463,21 @@ impl Opening<'_> {
     }
 }
 
+fn seal(segment: &Arc<Segment>, kept: &Kept, durability: &mut Durability) -> Sealed {
+    let sealed = Sealed {
+        segment: segment.clone(),
+        size: kept.size,
+    };
+    segment.seal(kept.size);
+    if let Some(walked) = &kept.walked {
+        if walked.is_scanned {
+            segment.log().mark_dirty();
+        }
+        durability.sealed(sealed.clone());
+    }
+    sealed
+}
+
 /// Producer snapshots by offset.
 pub(super) fn snapshots(names: &BTreeMap<String, u64>) -> impl Iterator<Item = (Offset, &String)> {
     let named = names.keys().filter(|name| name.ends_with(".snapshot"));
@@ -511,13 +488,8 @@ pub(super) fn snapshots(names: &BTreeMap<String, u64>) -> impl Iterator<Item = (
 /// that begins with the epoch the next one begins with is not walked.
 fn epochs_of(found: &[(Arc<Segment>, u64)], recovered: &Recovered) -> Result<EpochCache, Error> {
     let mut firsts = Vec::new();
-    for kept in &recovered.kept {
-        let segment = found
-            .iter()
-            .find(|(s, _)| s.base_offset() == kept.base_offset);
-        if let Some((segment, _)) = segment
-            && let Step::Batch(header) = segment.walk(0, kept.size).peek()?
-        {
+    for (kept, (segment, _)) in recovered.kept.iter().zip(found) {
+        if let Some((_, header)) = segment.walk(0, kept.size).next_batch()? {
             firsts.push((segment, kept.size, header.partition_leader_epoch));
         }
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::log::context::Shared;
 use crate::log::hot_tail::Hit;
 use crate::log::segment::Segment;
-use crate::log::walk::{HeaderWalk, Step};
+use crate::log::walk::Step;
 use crate::log::{Error, Log, Sealed};
 use crate::protocol::batch::BatchHeader;
 use crate::types::Offset;
@@ -105,7 +105,7 @@ impl Log {
             .hot_tail
             .read(from, visible_end, max_bytes, at_least_one)
         {
-            return Ok(ReadPlan::Ready(self.from_tail(hit, from)?));
+            return Ok(ReadPlan::Ready(self.records_of(hit, from)?));
         }
         let view = self.view();
         Ok(ReadPlan::Scan(Box::new(Scan {
@@ -141,7 +141,7 @@ impl Log {
         })
     }
 
-    fn from_tail(&self, hit: Hit, from: Offset) -> Result<Records, Error> {
+    fn records_of(&self, hit: Hit, from: Offset) -> Result<Records, Error> {
         Ok(match hit {
             Hit::Nothing => Records::empty(from),
             Hit::Memory {
@@ -281,7 +281,10 @@ impl Scan {
             }
             // Compaction may have emptied the rest of this segment.
         }
-        Ok(Records::empty(self.from))
+        // It never takes the last batch of a log, so there must be one below the log end.
+        let last = self.view.segment(self.view.len() - 1);
+        let end = last.0.walk(last.1, last.1).expect(self.from);
+        Err(end.corrupt("the log holds no batch from here to its end"))
     }
 
     /// The region that begins with the batch `first` at `position`.
@@ -341,7 +344,7 @@ impl Scan {
         // Behind an index entry the end of the batch before it is not known.
         let mut end_is_known = walk.position() <= behind_first;
         if end_is_known {
-            walk = HeaderWalk::new(segment.log(), behind_first, size, first.next_offset());
+            walk = segment.walk(behind_first, size).expect(first.next_offset());
         }
         loop {
             match walk.peek()? {
@@ -561,5 +564,52 @@ mod tests {
             Err(Error::Corrupt { .. })
         ));
         assert!(!node.cx.directory.is_offline(), "the others go on");
+    }
+
+    #[test]
+    fn readers_without_the_lock_see_whole_batches_in_order_while_segments_roll_and_are_flushed() {
+        let mut node = Node::new();
+        node.config.segment_bytes = 100_000;
+        let log = std::sync::Mutex::new(node.open());
+        let lock = || log.lock().unwrap();
+        const RECORDS: Offset = 3_000;
+        let read_all = |max_bytes: usize| {
+            let mut at = 0;
+            while at < RECORDS {
+                let plan = lock().plan_read(at, Offset::MAX, max_bytes, true).unwrap();
+                let records = plan.run().unwrap();
+                let mut bytes = &bytes_of(&records)[..];
+                while let Some(header) = BatchHeader::read(bytes) {
+                    assert_eq!(header.base_offset, at);
+                    assert!(crate::protocol::batch::crc_matches(
+                        &bytes[..header.total_size()]
+                    ));
+                    bytes = &bytes[header.total_size()..];
+                    at = header.next_offset();
+                }
+                assert_eq!(records.next_offset, at);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| read_all(1 << 20));
+            scope.spawn(|| read_all(7_000));
+            scope.spawn(|| {
+                while lock().recovery_point() < RECORDS {
+                    let work = lock().start_flush(NOW);
+                    if let Some(work) = work {
+                        let done = work.run();
+                        lock().flushed(done).unwrap();
+                    }
+                    std::thread::yield_now();
+                }
+            });
+            for i in 0..RECORDS {
+                let batch = batch_at(NOW, 1, 200 + (i % 50) as usize * 100);
+                lock().append(batch, 0, NOW).unwrap();
+                if i % 64 == 0 {
+                    lock().forget_tail();
+                }
+            }
+        });
     }
 }

@@ -42,10 +42,8 @@ pub enum OnCorruption {
 /// What a log's segments hold.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// In order; all other segments are to be dropped.
+    /// In order; the segments behind these are to be dropped.
     pub kept: Vec<Kept>,
-    /// Base offsets of the segments that go.
-    pub dropped: Vec<Offset>,
     /// The log end offset.
     pub next_offset: Offset,
     /// Everything from here on was read and checked.
@@ -69,7 +67,7 @@ pub struct Kept {
 }
 
 /// The indexes of a segment that was walked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Walked {
     pub indexes: LoadedIndexes,
     /// How many of the entries, from the first on, were found in the files.
@@ -152,9 +150,7 @@ impl Recovery<'_> {
             if *length == 0 {
                 // R2: only the last may be empty.
                 self.expected = segment.base_offset();
-                self.damage(segment, 0, self.expected, "the segment is empty")?;
-                self.drop_from(self.expected);
-                return Ok(());
+                return self.damage(segment, 0, self.expected, "the segment is empty");
             }
             self.found.kept.push(Kept {
                 base_offset: segment.base_offset(),
@@ -180,22 +176,30 @@ impl Recovery<'_> {
     /// Walks one segment and checks what is not trusted.
     fn segment(&mut self, index: usize, is_first: bool) -> Result<Option<Ended>, Error> {
         let (segment, length) = &self.segments[index];
+        let end_before = self.expected;
         if !is_first && let Some(ended) = self.boundary(index)? {
             return Ok(Some(ended));
         }
         let (mut walk, mut walked) = if is_first {
             self.resume(segment, *length)?
         } else {
-            self.from_start(segment, *length)
+            self.whole(segment, *length)
         };
         self.expected = walk.expected().max(self.expected);
         let damage = self.walk(&mut walk, &mut walked)?;
+        if self.trust == Trust::Everything && walked.times_in_file == 0 {
+            keep_closing_entry(segment, &mut walked)?;
+        }
         let size = walk.position();
         if let Some(detail) = damage {
             self.damage(segment, size, self.expected, detail)?;
             if size == 0 && !is_first {
                 // Nothing of it is whole: the log ends with the segment before.
-                self.drop_from(segment.base_offset());
+                self.expected = end_before;
+                if end_before < segment.base_offset() {
+                    let (before, length) = &self.segments[index - 1];
+                    self.damage(before, *length, end_before, "the next segment is not whole")?;
+                }
                 return Ok(Some(Ended));
             }
         }
@@ -204,28 +208,23 @@ impl Recovery<'_> {
             size,
             walked: Some(walked),
         });
-        if damage.is_none() {
-            return Ok(None);
-        }
-        let next = self.segments.get(index + 1);
-        self.drop_from(next.map_or(Offset::MAX, |(next, _)| next.base_offset()));
-        Ok(Some(Ended))
+        Ok(damage.map(|_| Ended))
     }
 
     /// Whether the segment at `index` follows the one before it.
     fn boundary(&mut self, index: usize) -> Result<Option<Ended>, Error> {
-        let (segment, _) = &self.segments[index];
+        let (segment, next_length) = &self.segments[index];
         let (before, length) = &self.segments[index - 1];
         let base_offset = segment.base_offset();
         // Compaction leaves gaps between segments, but none above the recovery point.
-        let gap_is_fine = self.trust == Trust::AllButTheLastSegment && *length > 0;
+        let gap_is_fine =
+            self.trust == Trust::AllButTheLastSegment && *length > 0 && *next_length > 0;
         if base_offset == self.expected || (base_offset > self.expected && gap_is_fine) {
             self.expected = base_offset;
             return Ok(None);
         }
         let detail = format!("the next segment begins at {base_offset}");
         self.damage(before, *length, self.expected, &detail)?;
-        self.drop_from(base_offset);
         Ok(Some(Ended))
     }
 
@@ -290,17 +289,19 @@ impl Recovery<'_> {
             .retain(|e| below(e.relative_offset) && u64::from(e.position) < length);
         indexes.times.retain(|e| below(e.relative_offset));
         let Some(last) = indexes.offsets.last() else {
-            return Ok(self.from_start(segment, length));
+            return Ok(self.whole(segment, length));
         };
         let mut walk = segment.walk(last.position.into(), length);
         let Step::Batch(header) = walk.peek()? else {
-            return Ok(self.from_start(segment, length));
+            return Ok(self.whole(segment, length));
         };
         let last_time = indexes.times.last().map_or(-1, |entry| entry.timestamp);
         // The time index is written first, so it may not lag behind the offset index.
-        let is_true = segment.is_true(last, &mut walk)? && header.max_timestamp <= last_time;
+        let is_true = segment.is_true(last, &mut walk)?
+            && header.max_timestamp <= last_time
+            && segment.last_time_is_true(&indexes, length)?;
         if !is_true || header.next_offset() > self.trusted {
-            return Ok(self.from_start(segment, length));
+            return Ok(self.whole(segment, length));
         }
         let mut rule = IndexRule::new(segment.base_offset(), self.index_interval_bytes);
         rule.resume(indexes.times.last());
@@ -317,7 +318,8 @@ impl Recovery<'_> {
         Ok((walk, walked))
     }
 
-    fn from_start(&self, segment: &Arc<Segment>, length: u64) -> (HeaderWalk, Walked) {
+    /// A walk that begins at the segment's start and makes its indexes anew.
+    fn whole(&self, segment: &Arc<Segment>, length: u64) -> (HeaderWalk, Walked) {
         let rule = IndexRule::new(segment.base_offset(), self.index_interval_bytes);
         let walked = Walked {
             indexes: LoadedIndexes::default(),
@@ -353,14 +355,20 @@ impl Recovery<'_> {
         });
         Ok(())
     }
+}
 
-    fn drop_from(&mut self, base_offset: Offset) {
-        let bases = self
-            .segments
-            .iter()
-            .map(|(segment, _)| segment.base_offset());
-        self.found.dropped = bases.filter(|&base| base >= base_offset).collect();
+/// The clean stop of a segment too small for offset entries has left a time index that ends with
+/// the segment's maximum. It is right, so it need not be written again.
+fn keep_closing_entry(segment: &Segment, walked: &mut Walked) -> Result<(), Error> {
+    let (found, is_whole) = segment.read_index_files()?;
+    let mut closed = walked.clone();
+    closed.indexes.times.extend(closed.rule.close());
+    if is_whole && found == closed.indexes {
+        closed.offsets_in_file = found.offsets.len();
+        closed.times_in_file = found.times.len();
+        *walked = closed;
     }
+    Ok(())
 }
 
 /// R1: what the names of a directory's files ask for before anything is read.
@@ -410,3 +418,8 @@ pub fn base_of(name: &str) -> Option<Offset> {
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     (all_digits && rest.starts_with('.')).then(|| digits.parse().ok())?
 }
+
+#[cfg(test)]
+mod images;
+#[cfg(test)]
+mod tests;

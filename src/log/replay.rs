@@ -7,14 +7,27 @@ use crate::log::open::{OpenAt, snapshots};
 use crate::log::producers::ProducerStates;
 use crate::log::{Error, Log};
 use crate::protocol::batch::BatchHeader;
-use crate::types::Offset;
+use crate::types::{Millis, Offset};
 
 /// Windows are refilled from this much of the log's end (R70).
 const REFILL_BYTES: u64 = 4 << 20;
 
+/// What the first idempotent append after a start still has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refill {
+    Nothing,
+    /// A snapshot keeps one batch per producer: the windows lack the others.
+    Windows,
+    /// There was no snapshot, so there should be no producers before the batches that were
+    /// replayed, from this offset on. But snapshots may have been deleted: look at the tail.
+    Tail {
+        replayed_from: Offset,
+    },
+}
+
 impl Log {
     /// Fills the producers from the newest snapshot that can be read and the batches behind it.
-    /// Without any snapshot there were no producers at the recovery point, because a flush
+    /// Without any snapshot there were no producers at the recovery point, because a checkpoint
     /// writes one before it moves that.
     pub(super) fn load_producers(&mut self, at: &OpenAt) -> Result<(), Error> {
         let path = &self.shared.path;
@@ -26,6 +39,7 @@ impl Log {
             false => self.recovery_point(),
         };
         self.producers = ProducerStates::default();
+        self.refill = Refill::Nothing;
         for (offset, name) in snapshots(&names).collect::<Vec<_>>().into_iter().rev() {
             if offset > self.log_end_offset {
                 continue;
@@ -36,6 +50,7 @@ impl Log {
             match ProducerStates::from_snapshot(&bytes.unwrap_or_default(), at.now) {
                 Ok(producers) => {
                     self.producers = producers;
+                    self.refill = Refill::Windows;
                     from = offset;
                     break;
                 }
@@ -45,23 +60,47 @@ impl Log {
                 }
             }
         }
-        self.producers_need_refill = !self.producers.is_empty();
+        if self.refill == Refill::Nothing && from > self.log_start_offset {
+            self.refill = Refill::Tail {
+                replayed_from: from,
+            };
+        }
         let mut producers = std::mem::take(&mut self.producers);
         let replayed = self.for_each_batch_from(from, |header| producers.appended(header, at.now));
         self.producers = producers;
-        replayed
+        replayed?;
+        if matches!(self.refill, Refill::Tail { .. }) && !self.producers.is_empty() {
+            // The next snapshot will be taken for complete.
+            self.refill_producers(at.now)?;
+        }
+        Ok(())
     }
 
     /// Before the first idempotent append after a start: puts the batches that a snapshot does
     /// not keep back into the windows, so that a late retry gets its first answer (R70).
-    pub(super) fn refill_producers(&mut self) -> Result<(), Error> {
-        if !std::mem::take(&mut self.producers_need_refill) {
-            return Ok(());
+    pub(super) fn refill_producers(&mut self, now: Millis) -> Result<(), Error> {
+        let refill = std::mem::replace(&mut self.refill, Refill::Nothing);
+        match refill {
+            Refill::Nothing => Ok(()),
+            Refill::Windows => {
+                let mut producers = std::mem::take(&mut self.producers);
+                let refilled = self.for_each_batch_of_tail(|header| producers.refill(header));
+                self.producers = producers;
+                refilled
+            }
+            Refill::Tail { replayed_from } => {
+                let mut producers = ProducerStates::default();
+                let mut first = None;
+                self.for_each_batch_of_tail(|header| {
+                    first.get_or_insert(header.base_offset);
+                    producers.appended(header, now);
+                })?;
+                if first.is_some_and(|first| first < replayed_from) {
+                    self.producers = producers;
+                }
+                Ok(())
+            }
         }
-        let mut producers = std::mem::take(&mut self.producers);
-        let refilled = self.for_each_batch_of_tail(|header| producers.refill(header));
-        self.producers = producers;
-        refilled
     }
 
     fn for_each_batch_from(

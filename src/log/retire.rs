@@ -8,6 +8,7 @@ use crate::log::flush::Durability;
 use crate::log::open::{OpenAt, open_shared};
 use crate::log::partition_dirs::{Aside, DirectoryKind, parse_name};
 use crate::log::producers::ProducerStates;
+use crate::log::replay::Refill;
 use crate::log::segment::file_name;
 use crate::log::walk::Step;
 use crate::log::{EPOCHS_FILE, Error, Log};
@@ -86,7 +87,7 @@ impl Log {
         }
         let at = OpenAt {
             clean: true,
-            recovery_point: Some(self.recovery_point().min(offset)),
+            recovery_point: None,
             log_start_offset: Some(self.log_start_offset.min(offset)),
             high_watermark: None,
             defer_sync: false,
@@ -120,6 +121,7 @@ impl Log {
         self.log_start_offset = offset;
         self.log_end_offset = offset;
         self.producers = ProducerStates::default();
+        self.refill = Refill::Nothing;
         self.durability = Durability::new(&self.cx, offset);
         Ok(())
     }
@@ -178,5 +180,131 @@ impl Log {
     fn remove(&self, path: &Path) -> Result<(), Error> {
         let removed = self.cx.files.remove(path);
         removed.map_err(|e| Error::io("remove", path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::testing::*;
+
+    #[test]
+    fn a_deleted_log_loses_its_name_at_once_and_its_readers_keep_their_file() {
+        let node = Node::new();
+        let mut log = node.open();
+        log.append(batch_at(NOW, 1, 5_000), 0, NOW).unwrap();
+        log.forget_tail();
+        let records = log.read(0, 1, 1 << 20, true).unwrap();
+        let plan = log.plan_read(0, 1, 1 << 20, true).unwrap();
+        let deleted = log.mark_deleted().unwrap();
+        assert_eq!(node.names(), "");
+        assert_eq!(offsets_of(&records), "0-0");
+        assert_eq!(node.open().log_end_offset(), 0);
+        deleted.unlink().unwrap();
+        assert_eq!(offsets_of(&records), "0-0");
+        assert_eq!(
+            offsets_of(&plan.run().unwrap()),
+            "0-0",
+            "the descriptor was open"
+        );
+    }
+
+    #[test]
+    fn a_log_that_was_never_written_has_nothing_to_delete() {
+        let node = Node::new();
+        let deleted = node.open().mark_deleted().unwrap();
+        assert_eq!(deleted.path(), None);
+        deleted.unlink().unwrap();
+    }
+
+    /// Twelve batches of two records in segments of three, epochs 0 to 3.
+    fn log_of_twelve(node: &mut Node) -> Log {
+        let size = batch_at(NOW, 2, 400).size() as u32;
+        node.config.segment_bytes = 3 * size;
+        let mut log = node.open();
+        for i in 0..12 {
+            log.append(batch_at(NOW + i, 2, 400), i as i32 / 3, NOW)
+                .unwrap();
+        }
+        log
+    }
+
+    #[test]
+    fn a_log_cut_by_its_leader_is_as_if_it_had_never_been_longer() {
+        for offset in [0, 2, 6, 7, 13, 24] {
+            let mut node = Node::new();
+            let mut log = log_of_twelve(&mut node);
+            let contents = log.contents();
+            log.truncate_to(offset, NOW).unwrap();
+            // A batch that reaches beyond the offset goes as a whole.
+            let end = offset / 2 * 2;
+            assert_eq!(log.log_end_offset(), end);
+            let kept = contents.len() / 12 * (end as usize / 2);
+            assert!(log.contents() == contents[..kept]);
+            assert_eq!(
+                log.recovery_point(),
+                end % 24,
+                "durable if anything was cut"
+            );
+            let known = (end > 0).then(|| (end as i32 - 1) / 6);
+            assert_eq!(log.latest_epoch(), known);
+            log.append(batch_at(NOW, 1, 400), 9, NOW).unwrap();
+            log.forget_tail();
+            let read = log.read(end, end + 1, 1 << 20, true).unwrap();
+            assert_eq!((read.first_offset, read.next_offset), (end, end + 1));
+            node.kill(log);
+            let (log, _) = node.open_at(unclean(end)).unwrap();
+            assert_eq!(log.log_end_offset(), end + 1);
+            assert_eq!(log.latest_epoch(), Some(9));
+        }
+    }
+
+    #[test]
+    fn the_recovery_point_goes_first() {
+        let mut node = Node::new();
+        let mut log = log_of_twelve(&mut node);
+        let work = log.start_flush(NOW).unwrap();
+        log.flushed(work.run()).unwrap();
+        assert!(log.lower_recovery_point(7), "this must be checkpointed");
+        assert!(!log.lower_recovery_point(7));
+        let late = log
+            .append(batch(), 5, NOW)
+            .map(|_| log.start_flush(NOW).unwrap());
+        log.truncate_to(7, NOW).unwrap();
+        log.flushed(late.unwrap().run()).unwrap();
+        assert_eq!(
+            log.recovery_point(),
+            6,
+            "a flush of what is gone moves nothing"
+        );
+    }
+
+    #[test]
+    fn producers_forget_what_was_cut() {
+        let node = Node::new();
+        let mut log = node.open();
+        for sequence in 0..6 {
+            log.append(from_producer(1, 0, sequence), 0, NOW).unwrap();
+        }
+        log.truncate_to(4, NOW).unwrap();
+        let again = log.append(from_producer(1, 0, 4), 0, NOW).unwrap();
+        assert_eq!((again.duplicate, again.base_offset), (false, 4));
+        assert!(
+            log.append(from_producer(1, 0, 3), 0, NOW)
+                .unwrap()
+                .duplicate
+        );
+    }
+
+    #[test]
+    fn a_log_behind_its_leaders_start_begins_again_there() {
+        let mut node = Node::new();
+        let mut log = log_of_twelve(&mut node);
+        log.truncate_fully(100).unwrap();
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (100, 100));
+        assert_eq!((log.size(), log.latest_epoch()), (0, None));
+        let appended = log.append(batch(), 8, NOW).unwrap();
+        assert_eq!(appended.base_offset, 100);
+        assert_eq!(node.names().matches(".log").count(), 1);
     }
 }

@@ -10,8 +10,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::log::Error;
-use crate::log::files::{Files, LogFile};
+use crate::log::files::{Files, lock};
 use crate::log::index::{self, Entries, OffsetEntry};
+use crate::log::log_file::LogFile;
 use crate::log::time_index::TimeEntry;
 use crate::types::Offset;
 
@@ -44,7 +45,7 @@ pub(super) enum Indexes {
 }
 
 /// The two index files of a segment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadedIndexes {
     pub offsets: Vec<OffsetEntry>,
     pub times: Vec<TimeEntry>,
@@ -78,7 +79,7 @@ impl Segment {
     /// A segment found on disk becomes the active one, with indexes verified or rebuilt.
     pub fn activate(&self, offsets: Entries<OffsetEntry>, times: Entries<TimeEntry>) {
         *self.write_indexes() = Indexes::Active { offsets, times };
-        *crate::log::files::lock(&self.loaded) = None;
+        *lock(&self.loaded) = None;
     }
 
     fn with(

@@ -1,7 +1,7 @@
 //! What the scenarios of the log share: a log directory in memory where there is one, batches,
 //! and damage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -29,10 +29,8 @@ impl Node {
     }
 
     pub fn with(options: LogOptions) -> Node {
-        // Syncs cost nothing there; what they are for needs a power cut, which no test has.
-        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
-        let dir = dir.expect("a scratch directory");
-        let cx = context(&dir, options);
+        let dir = scratch();
+        let cx = context(dir.path(), options);
         Node {
             dir,
             cx,
@@ -71,10 +69,17 @@ impl Node {
         self.restart();
     }
 
-    fn restart(&mut self) {
-        let nowhere = TempDir::new().expect("a scratch directory");
-        self.cx = context(&nowhere, self.options);
-        self.cx = context(&self.dir, self.options);
+    pub fn restart(&mut self) {
+        // The lock on the directory goes with the last use of the old context.
+        let nowhere = scratch();
+        self.cx = context(nowhere.path(), self.options);
+        self.cx = context(self.dir.path(), self.options);
+    }
+
+    /// The log directory, for another process to use while this one holds none of it.
+    pub fn lend(&mut self) -> PathBuf {
+        self.cx = context(scratch().path(), self.options);
+        self.dir.path().to_path_buf()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -101,12 +106,18 @@ impl Node {
     }
 }
 
-fn context(dir: &TempDir, options: LogOptions) -> Arc<LogContext> {
+/// Syncs cost nothing in memory; what they are for needs a power cut, which no test has.
+fn scratch() -> TempDir {
+    let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+    dir.expect("a scratch directory")
+}
+
+pub fn context(dir: &Path, options: LogOptions) -> Arc<LogContext> {
     let identity = Identity {
         cluster_id: None,
         node_id: BrokerId(1),
     };
-    let directory = LogDirectory::open(dir.path(), &identity).expect("log directory");
+    let directory = LogDirectory::open(dir, &identity).expect("log directory");
     Arc::new(LogContext::new(
         Arc::new(directory),
         Files::new(3_000),

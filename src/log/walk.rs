@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::log::Error;
-use crate::log::files::LogFile;
+use crate::log::log_file::LogFile;
 use crate::protocol::batch::BatchHeader;
 use crate::types::Offset;
 
@@ -22,6 +22,8 @@ const CRC_START: u64 = 21;
 /// A cursor over the batches in `[position, end)` of one segment.
 pub struct HeaderWalk {
     log_file: Arc<LogFile>,
+    /// Of the segment: no offset in it is 2^31 or more above.
+    base_offset: Offset,
     position: u64,
     end: u64,
     /// No batch may begin below this offset.
@@ -41,17 +43,29 @@ pub enum Step {
 }
 
 impl HeaderWalk {
-    /// `position` must be a batch boundary; the batch there begins at `expected` or above.
-    pub fn new(log_file: &Arc<LogFile>, position: u64, end: u64, expected: Offset) -> HeaderWalk {
+    /// `position` must be a batch boundary in the segment that begins at `base_offset`.
+    pub fn new(
+        log_file: &Arc<LogFile>,
+        base_offset: Offset,
+        position: u64,
+        end: u64,
+    ) -> HeaderWalk {
         HeaderWalk {
             log_file: log_file.clone(),
+            base_offset,
             position,
             end,
-            expected,
+            expected: base_offset,
             chunk: Vec::new(),
             chunk_start: 0,
             chunk_size: CHUNK,
         }
+    }
+
+    /// The batch under the cursor begins at `offset` or above.
+    pub fn expect(mut self, offset: Offset) -> HeaderWalk {
+        self.expected = offset;
+        self
     }
 
     /// From here on every batch will be verified: read in large pieces.
@@ -109,6 +123,8 @@ impl HeaderWalk {
             Step::Bad("the batch is longer than the rest of the file")
         } else if header.base_offset < self.expected {
             Step::Bad("the batch begins below the end of the one before it")
+        } else if header.last_offset() - self.base_offset > i64::from(i32::MAX) {
+            Step::Bad("the batch ends too far above the beginning of its segment")
         } else {
             Step::Batch(header)
         })
