@@ -1,1 +1,276 @@
-//! (being built)
+//! Every handle a request may reach, and the order in which they come up and go down.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::{Config, Corruption, topic_keys};
+use crate::controller::Settings;
+use crate::controller::brokers::Registration;
+use crate::error::ResponseError;
+use crate::log::directory::LogDirectory;
+use crate::log::meta_properties::Identity;
+use crate::log::{Files, HotTails, LogContext, LogOptions};
+use crate::metadata::image::{Endpoint, Image};
+use crate::partition::fetch_session::SessionCache;
+use crate::partition::housekeeping::Housekeeping;
+use crate::partition::manager::Partitions;
+use crate::partition::volume::Volume;
+use crate::quorum::{self, ControllerHandle, Quorum, QuorumArgs};
+use crate::types::TopicId;
+
+/// What request handlers share. Nothing in it is global to the process.
+pub struct Shared {
+    pub config: Config,
+    pub clock: Clock,
+    pub partitions: Arc<Partitions>,
+    pub controller: ControllerHandle,
+    pub producer_ids: ProducerIds,
+    pub fetch_sessions: Mutex<SessionCache>,
+    metadata: watch::Receiver<Arc<Image>>,
+}
+
+impl Shared {
+    /// The metadata as applied on this broker.
+    pub fn image(&self) -> Arc<Image> {
+        self.metadata.borrow().clone()
+    }
+}
+
+/// All of a broker but its sockets.
+pub struct Core {
+    shared: Arc<Shared>,
+    quorum: Quorum,
+    housekeeping: Housekeeping,
+    broker_epoch: i64,
+    failed: watch::Receiver<bool>,
+}
+
+impl Core {
+    /// Brings everything up in the order that makes the next step true: directories are locked
+    /// and judged, the metadata is replayed, this broker is registered, its partitions are there
+    /// and, after an unclean stop, recovered. Then clients may come.
+    ///
+    /// # Errors
+    /// One sentence with what is wrong and where.
+    pub async fn boot(config: Config, clock: Clock, endpoints: Vec<Endpoint>) -> anyhow::Result<Core> {
+        let (opened, config, clock) = off_runtime(move || {
+            let opened = Directories::open(&config, &clock)?;
+            anyhow::Ok((opened, config, clock))
+        })
+        .await?;
+        let partitions = Arc::new(Partitions::new(
+            config.node_id,
+            config.topic_defaults.clone(),
+            config.strict_produce,
+            clock.clone(),
+            opened.volumes.clone(),
+        ));
+        let (failure, failed) = watch::channel(false);
+        let (quorum, config) = {
+            let (partitions, clock) = (partitions.clone(), clock.clone());
+            off_runtime(move || {
+                let registration = opened.registration(&config, endpoints);
+                let args = opened.quorum_args(&config, clock, registration, &partitions, failure);
+                let quorum = quorum::start(args)?;
+                partitions.set_strays_aside()?;
+                if !opened.clean {
+                    partitions.recover_all();
+                }
+                anyhow::Ok((quorum, config))
+            })
+            .await?
+        };
+        let metadata = quorum.metadata.clone();
+        let me = metadata.borrow().brokers.get(&config.node_id).map(|broker| broker.epoch);
+        let broker_epoch = me.context("the metadata does not know this broker after its registration")?;
+        let housekeeping = Housekeeping::start(partitions.clone(), &config, clock.clone())?;
+        let sessions = config.max_incremental_fetch_session_cache_slots;
+        let shared = Arc::new(Shared {
+            controller: quorum.controller.clone(),
+            producer_ids: ProducerIds::default(),
+            fetch_sessions: Mutex::new(SessionCache::new(sessions, Uuid::new_v4().as_u64_pair().0)),
+            metadata,
+            partitions,
+            clock,
+            config,
+        });
+        Ok(Core { shared, quorum, housekeeping, broker_epoch, failed })
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Returns if the broker can no longer do its work: its metadata log failed.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Makes everything durable, in the order that lets the clean marker be true: logs, metadata,
+    /// marker. Where a step fails there is no marker, so that the next start recovers.
+    pub async fn shutdown(self) {
+        if let Err(error) = self.stop().await {
+            tracing::error!("the stop is not clean and the next start will recover: {error:#}");
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        let Core { shared, quorum, housekeeping, broker_epoch, .. } = self;
+        let partitions = shared.partitions.clone();
+        off_runtime(move || {
+            drop(housekeeping);
+            partitions.close().context("a log could not be closed")
+        })
+        .await?;
+        quorum.stop().await.context("the metadata log could not be closed")?;
+        let partitions = shared.partitions.clone();
+        off_runtime(move || {
+            let nonce = Uuid::new_v4().simple().to_string();
+            for volume in partitions.volumes() {
+                volume.log.directory.write_clean_marker(broker_epoch, &nonce)?;
+            }
+            anyhow::Ok(())
+        })
+        .await
+    }
+}
+
+/// The log directories, locked and judged together.
+struct Directories {
+    cluster_id: String,
+    volumes: Vec<Arc<Volume>>,
+    /// Every directory has the marker of one and the same clean stop.
+    clean: bool,
+    previous_epoch: Option<i64>,
+}
+
+impl Directories {
+    fn open(config: &Config, clock: &Clock) -> anyhow::Result<Directories> {
+        let mut paths: Vec<PathBuf> = config.log_dirs.clone();
+        if !paths.contains(&config.metadata_log_dir) {
+            paths.push(config.metadata_log_dir.clone());
+        }
+        let identity = Identity { cluster_id: config.cluster_id.clone(), node_id: config.node_id };
+        let directories = LogDirectory::open_all(&paths, &identity)?;
+        let cluster_id = directories[0].cluster_id().to_owned();
+        let epochs = directories.iter().map(|directory| Some(directory.found_marker()?.broker_epoch));
+        let epochs: Option<Vec<i64>> = epochs.collect();
+        let agreed = epochs.filter(|epochs| epochs.iter().all(|epoch| *epoch == epochs[0]));
+        let (files, hot_tails) = (Files::new(descriptor_limit()), HotTails::new());
+        let options = LogOptions {
+            durable: config.storage.durable,
+            truncate_corruption: config.storage.corruption == Corruption::Truncate,
+        };
+        let volumes = directories.into_iter().map(|directory| {
+            let directory = Arc::new(directory);
+            let log = LogContext::new(directory, files.clone(), hot_tails.clone(), options);
+            anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some(), clock.clone())?))
+        });
+        Ok(Directories {
+            cluster_id,
+            volumes: volumes.collect::<anyhow::Result<_>>()?,
+            clean: agreed.is_some(),
+            previous_epoch: agreed.map(|epochs| epochs[0]),
+        })
+    }
+
+    fn quorum_args(
+        &self,
+        config: &Config,
+        clock: Clock,
+        registration: Registration,
+        partitions: &Arc<Partitions>,
+        failure: watch::Sender<bool>,
+    ) -> QuorumArgs {
+        let is_metadata = |volume: &&Arc<Volume>| volume.log.path() == config.metadata_log_dir;
+        let volume = self.volumes.iter().find(is_metadata).unwrap_or(&self.volumes[0]).clone();
+        let published = partitions.clone();
+        let (defaults, minima) = (config.topic_defaults.clone(), config.minima);
+        QuorumArgs {
+            metadata_log_dir: config.metadata_log_dir.clone(),
+            node_id: config.node_id,
+            directory_id: volume.log.directory.id().0,
+            cluster_id: self.cluster_id.clone(),
+            clock,
+            settings: Settings {
+                num_partitions: config.num_partitions,
+                default_replication_factor: config.default_replication_factor,
+                validate_topic_configs: Box::new(move |configs| {
+                    topic_keys::validate_all(configs, &defaults, minima)
+                }),
+                new_topic_id: Box::new(TopicId::random),
+            },
+            registration: Some(registration),
+            publish: Box::new(move |old, new| published.publish(old, new)),
+            free_reserve: Box::new(move || volume.log.directory.release_reserve().unwrap_or(false)),
+            on_failure: Box::new(move |error| {
+                tracing::error!("the metadata log failed, this broker has to end: {error}");
+                failure.send_replace(true);
+            }),
+        }
+    }
+
+    fn registration(&self, config: &Config, endpoints: Vec<Endpoint>) -> Registration {
+        Registration {
+            broker_id: config.node_id,
+            incarnation: Uuid::new_v4(),
+            endpoints,
+            rack: config.broker_rack.clone(),
+            features: Vec::new(),
+            log_dirs: self.volumes.iter().map(|volume| volume.log.directory.id().0).collect(),
+            previous_epoch: self.previous_epoch,
+            unfenced: true,
+        }
+    }
+}
+
+/// The process's limit on open files.
+fn descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| limit as usize)
+}
+
+/// Runs disk work away from the runtime's threads.
+async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a disk task panicked")?
+}
+
+/// The block of producer ids this broker hands out from (R71). A block that is lost with the
+/// process is never used again.
+#[derive(Default)]
+pub struct ProducerIds {
+    block: Mutex<Range<i64>>,
+}
+
+impl ProducerIds {
+    /// An id never used before in this cluster, or `None` when the block is used up.
+    pub fn next(&self) -> Option<i64> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    /// As [`ProducerIds::next`], after taking a block from the controller if need be.
+    pub async fn next_from_new_block(
+        &self,
+        controller: &ControllerHandle,
+    ) -> Result<i64, ResponseError> {
+        loop {
+            if let Some(id) = self.next() {
+                return Ok(id);
+            }
+            let block = controller.allocate_producer_ids().await.map_err(|error| error.code)?;
+            // Another request may have brought a block meanwhile: ids are skipped, never shared.
+            *self.block.lock().unwrap_or_else(PoisonError::into_inner) = block;
+        }
+    }
+}

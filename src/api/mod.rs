@@ -1,1 +1,171 @@
-//! (being built)
+//! One request in, one outcome out. `dispatch` is the only place that maps API keys to handlers;
+//! each handler lives in the file of its key, opens with the versions it serves, and returns
+//! without waiting: what must wait comes back as a parked future.
+
+mod answer;
+pub mod api_versions;
+mod cold;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod fetch;
+mod fetch_pass;
+
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::protocol::Decodable;
+use tracing::Instrument;
+
+pub use answer::{Answer, BoxedAnswer, Outcome, Parked};
+
+use crate::broker::Shared;
+use crate::protocol::header::{self, HeaderError, RequestHeader};
+use crate::protocol::{bounds, legacy, table};
+
+const PRODUCE: i16 = 0;
+const API_VERSIONS: i16 = 18;
+
+/// Who is at the other end of a connection.
+pub struct Peer {
+    pub address: SocketAddr,
+    /// The listener the connection came in on: its endpoints are what the client is told (R48).
+    pub listener: Arc<str>,
+    /// As sent with the newest request.
+    pub client_id: Option<Arc<str>>,
+}
+
+/// One request, as handlers see it.
+pub struct RequestContext<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub peer: &'a Peer,
+    pub header: &'a RequestHeader,
+}
+
+impl RequestContext<'_> {
+    pub fn version(&self) -> i16 {
+        self.header.api_version
+    }
+}
+
+/// The connection must end without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Disconnect {
+    /// Bytes that are not a request.
+    #[error("malformed request: {0}")]
+    Malformed(String),
+    /// R23, R24: a key or version that is not served here.
+    #[error("API key {api_key} version {api_version} is not served, client id {client_id:?}")]
+    NotServed { api_key: i16, api_version: i16, client_id: Option<Arc<str>> },
+    /// R36: acks=0 has no answer that could carry the error.
+    #[error("a produce with acks=0 failed: {0:?}")]
+    UnacknowledgedProduceFailed(crate::error::ResponseError),
+}
+
+impl Disconnect {
+    /// Whether the peer broke the protocol, which deserves a log line.
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Disconnect::Malformed(_))
+    }
+
+    pub(crate) fn malformed(cause: impl std::fmt::Display) -> Disconnect {
+        Disconnect::Malformed(cause.to_string())
+    }
+}
+
+impl From<HeaderError> for Disconnect {
+    fn from(error: HeaderError) -> Disconnect {
+        match error {
+            HeaderError::Unknown { api_key, api_version, client_id } => Disconnect::NotServed {
+                api_key,
+                api_version,
+                client_id: client_id.as_deref().map(Arc::from),
+            },
+            other => Disconnect::malformed(other),
+        }
+    }
+}
+
+/// Decodes one frame, starts its request, and returns what is to be sent when.
+///
+/// # Errors
+/// [`Disconnect`] closes the connection, and only this connection.
+pub fn dispatch(shared: &Arc<Shared>, peer: &mut Peer, frame: Bytes) -> Result<Outcome, Disconnect> {
+    let header = header::parse_request_header(&frame)?;
+    remember_client_id(peer, &header);
+    let span = tracing::debug_span!(
+        "request",
+        api = header.api_key,
+        version = header.api_version,
+        correlation_id = header.correlation_id,
+    );
+    let outcome = {
+        let _entered = span.enter();
+        let cx = RequestContext { shared, peer, header: &header };
+        route(&cx, header.body.clone())?
+    };
+    Ok(match outcome {
+        Outcome::Park(parked) => Outcome::Park(Parked {
+            answer: Box::pin(parked.answer.instrument(span)),
+            exclusive: parked.exclusive,
+        }),
+        now => now,
+    })
+}
+
+fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
+    let (key, version) = (cx.header.api_key, cx.header.api_version);
+    if !table::served(key).is_some_and(|api| api.answers(version)) {
+        if key == API_VERSIONS {
+            return Ok(answer::now(cx, 0, &api_versions::unsupported_version_answer()));
+        }
+        let client_id = cx.peer.client_id.clone();
+        return Err(Disconnect::NotServed { api_key: key, api_version: version, client_id });
+    }
+    match key {
+        PRODUCE => return produce::handle(cx, body),
+        1 => return fetch::handle(cx, body),
+        _ => {}
+    }
+    bounds::check(key, version, &body).map_err(Disconnect::malformed)?;
+    Ok(match key {
+        2 => list_offsets::handle(cx, decode(version, body)?),
+        3 => metadata::handle(cx, decode(version, body)?),
+        10 => find_coordinator::handle(cx, decode(version, body)?),
+        API_VERSIONS => api_versions::handle(cx, decode(version, body)?),
+        19 if version <= 1 => create_topics::handle(cx, legacy(legacy::decode_create_topics(&body, version))?),
+        19 => create_topics::handle(cx, decode(version, body)?),
+        20 if version == 0 => delete_topics::handle(cx, legacy(legacy::decode_delete_topics(&body, version))?),
+        20 => delete_topics::handle(cx, decode(version, body)?),
+        22 => init_producer_id::handle(cx, decode(version, body)?),
+        23 => offset_for_leader_epoch::handle(cx, decode(version, body)?),
+        60 => describe_cluster::handle(cx, decode(version, body)?),
+        _ => unreachable!("API key {key} is in the table but has no handler"),
+    })
+}
+
+fn legacy<R>(decoded: Option<R>) -> Result<R, Disconnect> {
+    decoded.ok_or_else(|| Disconnect::malformed("a legacy version that does not decode"))
+}
+
+fn decode<R: Decodable>(version: i16, mut body: Bytes) -> Result<R, Disconnect> {
+    R::decode(&mut body, version).map_err(Disconnect::malformed)
+}
+
+fn remember_client_id(peer: &mut Peer, header: &RequestHeader) {
+    if peer.client_id.as_deref() == header.client_id.as_deref() {
+        return;
+    }
+    peer.client_id = header.client_id.as_deref().map(Arc::from);
+    if let Some(client_id) = &header.client_id {
+        tracing::Span::current().record("client_id", tracing::field::display(client_id.escape_debug()));
+    }
+}

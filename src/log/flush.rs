@@ -1,1 +1,594 @@
-//! (being built)
+//! How a log becomes durable up to an offset without holding its lock, and when that is due.
+//! The thread that does it is in [`crate::log::flusher`].
+//!
+//! Two purposes: a commit syncs the batches that acknowledgements wait for; a checkpoint writes
+//! what is derived from them as well and moves the recovery point.
+//!
+//! Under the lock [`Log::start_flush`] copies what has to be written; [`FlushWork::run`] syncs
+//! the data first and writes what is derived from it afterwards; [`Log::flushed`], under the lock
+//! again, moves the recovery point. Nothing moves before the sync that justifies it.
+//! (storage.md section 3; Kafka: UnifiedLog.flush, LocalLog.flush.)
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::log::context::{LogContext, Shared, Unsynced};
+use crate::log::files::{LogFile, PendingSync};
+use crate::log::segment::{IndexTails, Segment, file_name};
+use crate::log::{EPOCHS_FILE, Error, Log, Sealed};
+use crate::types::{Millis, Offset};
+
+/// One partition never has more unsynced bytes than this for long.
+const UNSYNCED_BYTES: u64 = 64 << 20;
+/// Nor older ones.
+const UNSYNCED_MS: i64 = 60_000;
+
+/// What an append wants of the flusher. The caller passes it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlushNeed {
+    /// `flush.messages` or durable mode: nobody may hear of the append before
+    /// [`Log::synced_offset`] has reached its next offset.
+    pub before_ack: bool,
+    /// A checkpoint is due after this many ms: 60 s or `flush.ms` for the first byte since the
+    /// last one, 0 for 64 MiB or a completed segment. `None`: it was asked for already.
+    pub checkpoint_within_ms: Option<i64>,
+}
+
+impl FlushNeed {
+    pub fn is_none(&self) -> bool {
+        *self == FlushNeed::default()
+    }
+}
+
+/// What a flush is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An acknowledgement waits: the batches and the names of their files, nothing else.
+    Commit,
+    /// The recovery point shall move: everything derived from the batches as well.
+    Checkpoint,
+}
+
+/// What of a log is not durable yet.
+pub(super) struct Durability {
+    recovery_point: Offset,
+    /// Everything below is on the device; never below the recovery point.
+    synced_offset: Offset,
+    /// Bytes since the last checkpoint began.
+    unsynced: Unsynced,
+    /// Records since the last flush of either purpose began.
+    unsynced_records: i64,
+    /// Wall time of the first append since the last checkpoint began.
+    dirty_since: Option<Millis>,
+    /// A checkpoint was asked for at once since the last one began.
+    reported: bool,
+    /// Completed segments that no checkpoint has covered.
+    sealed: Vec<Sealed>,
+    epochs_changed: bool,
+    /// Counts files created and removed; the directory was synced at `names_synced`.
+    names: u64,
+    names_synced: u64,
+    directory_created: bool,
+    /// Appended to since the index files of the active segment were complete.
+    indexes_behind: bool,
+    in_flight: bool,
+    /// Producer snapshots on disk.
+    snapshots: Vec<Offset>,
+}
+
+impl Durability {
+    pub fn new(cx: &Arc<LogContext>, recovery_point: Offset) -> Durability {
+        Durability {
+            recovery_point,
+            synced_offset: recovery_point,
+            unsynced: Unsynced::new(cx),
+            unsynced_records: 0,
+            dirty_since: None,
+            reported: false,
+            sealed: Vec::new(),
+            epochs_changed: false,
+            names: 0,
+            names_synced: 0,
+            directory_created: false,
+            indexes_behind: false,
+            in_flight: false,
+            snapshots: Vec::new(),
+        }
+    }
+
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    pub fn synced_offset(&self) -> Offset {
+        self.synced_offset
+    }
+
+    /// Takes in an append; true if it is the first since the last checkpoint began.
+    pub fn appended(&mut self, bytes: u64, records: i64, now: Millis) -> bool {
+        self.unsynced.add(bytes);
+        self.unsynced_records += records;
+        self.indexes_behind = true;
+        self.dirty_since.replace(self.dirty_since.unwrap_or(now)).is_none()
+    }
+
+    pub fn sealed(&mut self, sealed: Sealed) {
+        self.sealed.push(sealed);
+        self.reported = false;
+    }
+
+    pub fn epochs_changed(&mut self) {
+        self.epochs_changed = true;
+    }
+
+    pub fn names_changed(&mut self) {
+        self.names += 1;
+    }
+
+    pub fn directory_created(&mut self) {
+        self.directory_created = true;
+        self.names += 1;
+    }
+
+    /// The index files do not cover all of the active segment.
+    pub fn indexes_behind(&mut self) {
+        self.indexes_behind = true;
+    }
+
+    pub fn set_snapshots(&mut self, offsets: Vec<Offset>) {
+        self.snapshots = offsets;
+    }
+
+    /// Forgets the snapshots above `offset` and returns them, to be removed.
+    pub fn take_snapshots_above(&mut self, offset: Offset) -> Vec<Offset> {
+        let (above, kept) = self.snapshots.iter().partition(|&&at| at > offset);
+        self.snapshots = kept;
+        above
+    }
+
+    /// True if the recovery point was above `offset`.
+    pub fn lower(&mut self, offset: Offset) -> bool {
+        let was_above = self.recovery_point > offset;
+        self.recovery_point = self.recovery_point.min(offset);
+        self.synced_offset = self.synced_offset.min(offset);
+        was_above
+    }
+}
+
+impl Log {
+    /// Everything below it is on the device: what acknowledgements wait for in durable modes.
+    /// At or above the recovery point, which only a checkpoint moves.
+    pub fn synced_offset(&self) -> Offset {
+        self.durability.synced_offset
+    }
+
+    /// What the append just made means for the flusher. `was_clean`: it is the first since the
+    /// last checkpoint.
+    pub(super) fn flush_need(&mut self, was_clean: bool) -> FlushNeed {
+        let d = &mut self.durability;
+        let now = d.unsynced.bytes() >= UNSYNCED_BYTES || !d.sealed.is_empty();
+        let checkpoint_within_ms = if now && !d.reported {
+            d.reported = true;
+            Some(0)
+        } else {
+            was_clean.then_some(self.config.flush_ms.clamp(0, UNSYNCED_MS))
+        };
+        FlushNeed {
+            before_ack: self.cx.options.durable || d.unsynced_records >= self.config.flush_messages,
+            checkpoint_within_ms,
+        }
+    }
+
+    /// Begins a checkpoint of the log as it is now. `None` if there is nothing to do, a flush is
+    /// under way, or the log is out of service. `now` is wall time, ms.
+    pub fn start_flush(&mut self, now: Millis) -> Option<FlushWork> {
+        if !self.needs_checkpoint() {
+            return None;
+        }
+        let mut work = self.start(Purpose::Checkpoint)?;
+        let d = &mut self.durability;
+        d.reported = true;
+        d.unsynced.reset();
+        work.dirty_since = d.dirty_since.take().unwrap_or(now);
+        work.sealed = d.sealed.iter().map(|s| s.segment.clone()).collect();
+        work.epochs = d.epochs_changed.then(|| self.epochs.to_text());
+        work.snapshot = (!self.producers.is_empty()).then(|| self.producers.snapshot());
+        work.stale_snapshots = self.stale_snapshots();
+        work.tails = self.active.as_ref().and_then(|active| {
+            let tails = active.segment.unpersisted()?;
+            Some((active.segment.clone(), tails))
+        });
+        Some(work)
+    }
+
+    /// Begins a sync for waiting acknowledgements; see [`Log::start_flush`].
+    pub fn start_commit(&mut self) -> Option<FlushWork> {
+        if self.durability.synced_offset >= self.log_end_offset {
+            return None;
+        }
+        self.start(Purpose::Commit)
+    }
+
+    fn start(&mut self, purpose: Purpose) -> Option<FlushWork> {
+        if self.durability.in_flight || self.check_healthy().is_err() {
+            return None;
+        }
+        let d = &mut self.durability;
+        d.in_flight = true;
+        d.unsynced_records = 0;
+        let active = self.active.as_ref().map(|active| &active.segment);
+        let logs = d.sealed.iter().map(|s| &s.segment).chain(active);
+        Some(FlushWork {
+            cx: self.cx.clone(),
+            shared: self.shared.clone(),
+            truncations: self.shared.truncations(),
+            purpose,
+            offset: self.log_end_offset,
+            dirty_since: 0,
+            logs: logs.map(|s| s.log().clone()).collect(),
+            sealed: Vec::new(),
+            tails: None,
+            snapshot: None,
+            stale_snapshots: Vec::new(),
+            epochs: None,
+            names: d.names,
+            names_changed: d.names != d.names_synced,
+            directory_created: d.directory_created,
+        })
+    }
+
+    fn needs_checkpoint(&self) -> bool {
+        let d = &self.durability;
+        let has_directory = self.active.is_some() || !self.sealed.is_empty();
+        let behind = d.recovery_point < self.log_end_offset || !d.sealed.is_empty();
+        has_directory && (behind || d.epochs_changed || d.names != d.names_synced)
+    }
+
+    /// Snapshots that a checkpoint at the log end makes useless: those that no segment begins
+    /// with, and all of them once there are no producers.
+    fn stale_snapshots(&self) -> Vec<Offset> {
+        let active = self.active.as_ref().map(|active| &active.segment);
+        let segments = || self.sealed.iter().map(|s| &s.segment).chain(active);
+        let is_base = |at: Offset| segments().any(|s| s.base_offset() == at);
+        let snapshots = self.durability.snapshots.iter().copied();
+        if self.producers.is_empty() {
+            return snapshots.collect();
+        }
+        let end = self.log_end_offset;
+        snapshots.filter(|&at| at != end && !is_base(at)).collect()
+    }
+
+    /// Takes in what a flush has done and returns [`Log::synced_offset`]; nothing moves unless
+    /// the flush succeeded. After a full disk it may be tried again; every other error has taken
+    /// the directory offline.
+    pub fn flushed(&mut self, flushed: Flushed) -> Result<Offset, Error> {
+        let d = &mut self.durability;
+        if flushed.truncations != self.shared.truncations() {
+            return Ok(d.synced_offset);
+        }
+        d.in_flight = false;
+        let done = match flushed.outcome {
+            Ok(done) => done,
+            Err(error) => {
+                if flushed.purpose == Purpose::Checkpoint {
+                    d.dirty_since = Some(flushed.dirty_since);
+                }
+                return Err(error);
+            }
+        };
+        if done.abandoned {
+            return Ok(d.synced_offset);
+        }
+        let end = self.log_end_offset;
+        assert!(
+            flushed.offset <= end,
+            "{} flushed to {}, beyond its end {end}",
+            self.shared.name,
+            flushed.offset
+        );
+        d.synced_offset = d.synced_offset.max(flushed.offset);
+        d.names_synced = flushed.names;
+        d.directory_created = false;
+        if flushed.purpose == Purpose::Checkpoint {
+            self.checkpointed(flushed.offset, &flushed.sealed, done);
+            if let Some((segment, tails)) = &flushed.tails {
+                segment.persisted(tails, flushed.offset == end);
+            }
+        }
+        Ok(self.durability.synced_offset)
+    }
+
+    fn checkpointed(&mut self, offset: Offset, sealed: &[Offset], done: Done) {
+        let d = &mut self.durability;
+        d.recovery_point = d.recovery_point.max(offset);
+        d.sealed.retain(|s| !sealed.contains(&s.segment.base_offset()));
+        // A segment completed meanwhile has not been asked for.
+        d.reported &= d.sealed.is_empty();
+        d.epochs_changed &= done.epochs.as_ref() != Some(&self.epochs.to_text());
+        d.snapshots.retain(|at| !done.removed.contains(at));
+        if done.snapshot && !d.snapshots.contains(&offset) {
+            d.snapshots.push(offset);
+        }
+    }
+
+    /// Writes the producers as of `offset`; nothing if there are none.
+    pub(super) fn write_snapshot(&mut self, offset: Offset, sync: bool) -> Result<(), Error> {
+        if self.producers.is_empty() {
+            return Ok(());
+        }
+        let path = self.shared.path.join(file_name(offset, "snapshot"));
+        let bytes = self.producers.snapshot();
+        let written = self.cx.files.replace_file(&path, &bytes, sync);
+        written.map_err(|e| Error::io("write", &path, e))?;
+        if !self.durability.snapshots.contains(&offset) {
+            self.durability.snapshots.push(offset);
+        }
+        Ok(())
+    }
+
+    /// Clean stop: everything durable, indexes and snapshot written, nothing preallocated. The
+    /// log takes no calls afterwards. Costs no file call if nothing changed since it was opened.
+    /// The flusher must have stopped. Returns the recovery point to checkpoint.
+    pub fn close(&mut self) -> Result<Offset, Error> {
+        self.close_with(true)
+    }
+
+    /// The same for a stop of many logs: the caller makes one
+    /// [`LogContext::sync_filesystem`] before it writes any checkpoint or the clean marker.
+    pub fn close_without_sync(&mut self) -> Result<Offset, Error> {
+        self.close_with(false)
+    }
+
+    fn close_with(&mut self, sync: bool) -> Result<Offset, Error> {
+        self.check_healthy()?;
+        let shared = self.shared.clone();
+        let _gate = shared.shut();
+        self.hot_tail.clear();
+        if self.needs_checkpoint() || self.durability.indexes_behind {
+            let closed = self.write_all(sync);
+            closed.map_err(|e| self.cx.write_failed(e))?;
+        }
+        self.durability = Durability::new(&self.cx, self.log_end_offset);
+        Ok(self.recovery_point())
+    }
+
+    fn write_all(&mut self, sync: bool) -> Result<(), Error> {
+        if let Some(active) = &mut self.active {
+            if active.allocated > active.size {
+                active.segment.log().truncate(active.size)?;
+                active.allocated = active.size;
+            }
+            active.segment.finish_indexes(active.rule.close(), sync)?;
+        }
+        self.write_snapshot(self.log_end_offset, sync)?;
+        write_epochs(&self.cx, &self.shared, &self.epochs.to_text(), sync)?;
+        if sync {
+            self.sync_all()?;
+        }
+        remove_snapshots(&self.cx, &self.shared, &self.stale_snapshots())
+    }
+
+    /// Syncs the completed segments that begin below `offset`, with their indexes.
+    pub(super) fn sync_unsynced_below(&self, offset: Offset) -> Result<(), Error> {
+        for sealed in &self.durability.sealed {
+            let segment = &sealed.segment;
+            if segment.base_offset() < offset {
+                sync_logs(&self.cx, &[segment.log().begin_sync()])?;
+                sync_indexes(&self.cx, segment)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self) -> Result<(), Error> {
+        self.sync_unsynced_below(Offset::MAX)?;
+        if let Some(active) = &self.active {
+            sync_logs(&self.cx, &[active.segment.log().begin_sync()])?;
+        }
+        sync_directory(&self.cx, &self.shared.path)?;
+        if self.durability.directory_created {
+            sync_directory(&self.cx, self.cx.path())?;
+        }
+        Ok(())
+    }
+}
+
+/// A flush under way, independent of the log's lock.
+pub struct FlushWork {
+    cx: Arc<LogContext>,
+    shared: Arc<Shared>,
+    truncations: u64,
+    purpose: Purpose,
+    offset: Offset,
+    dirty_since: Millis,
+    /// The files that may hold unsynced batches.
+    logs: Vec<Arc<LogFile>>,
+    sealed: Vec<Arc<Segment>>,
+    tails: Option<(Arc<Segment>, IndexTails)>,
+    snapshot: Option<Vec<u8>>,
+    stale_snapshots: Vec<Offset>,
+    epochs: Option<String>,
+    names: u64,
+    names_changed: bool,
+    directory_created: bool,
+}
+
+/// What a flush has done; for [`Log::flushed`].
+pub struct Flushed {
+    truncations: u64,
+    purpose: Purpose,
+    offset: Offset,
+    dirty_since: Millis,
+    names: u64,
+    sealed: Vec<Offset>,
+    tails: Option<(Arc<Segment>, IndexTails)>,
+    outcome: Result<Done, Error>,
+}
+
+impl Flushed {
+    /// The flush met a full disk; nothing else failed.
+    pub fn may_be_retried(&self) -> bool {
+        matches!(self.outcome, Err(Error::DiskFull { .. }))
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    /// The log was closed or deleted meanwhile.
+    abandoned: bool,
+    snapshot: bool,
+    removed: Vec<Offset>,
+    epochs: Option<String>,
+}
+
+impl FlushWork {
+    /// How many log files [`FlushWork::run`] will sync: what pacing counts.
+    pub fn logs(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Syncs the data, then writes and syncs what is derived from it. Hold no lock.
+    pub fn run(self) -> Flushed {
+        let syncs: Vec<_> = self.logs.iter().map(|log| log.begin_sync()).collect();
+        let synced = sync_logs(&self.cx, &syncs).map_err(|e| self.cx.write_failed(e));
+        let outcome = synced.and_then(|()| self.write_derived(true));
+        self.done(outcome)
+    }
+
+    /// The same for many logs of one directory with a single `syncfs` in place of all syncs.
+    pub fn run_together(cx: &LogContext, works: Vec<FlushWork>) -> Vec<Flushed> {
+        let logs = works.iter().flat_map(|work| &work.logs);
+        let syncs: Vec<_> = logs.map(|log| log.begin_sync()).collect();
+        // Derived files first, so that the one sync covers them; the recovery points do not
+        // move before it has returned, and a derived file that is ahead of them is ignored.
+        let written: Vec<_> = works.iter().map(|work| work.write_derived(false)).collect();
+        let synced = cx.sync_filesystem();
+        if synced.is_ok() {
+            syncs.iter().for_each(PendingSync::filesystem_synced);
+        }
+        let finish = |(work, written): (FlushWork, Result<Done, Error>)| {
+            let outcome = match &synced {
+                Ok(()) => written,
+                Err(_) => Err(Error::Offline {
+                    path: cx.path().to_path_buf(),
+                }),
+            };
+            work.done(outcome)
+        };
+        works.into_iter().zip(written).map(finish).collect()
+    }
+
+    fn write_derived(&self, sync: bool) -> Result<Done, Error> {
+        let gate = self.shared.enter();
+        if gate.is_none() || self.truncations != self.shared.truncations() {
+            return Ok(Done {
+                abandoned: true,
+                ..Done::default()
+            });
+        }
+        let written = self.write_files(sync);
+        written.map_err(|e| self.cx.write_failed(e))?;
+        Ok(Done {
+            abandoned: false,
+            snapshot: self.snapshot.is_some(),
+            removed: Vec::new(),
+            epochs: self.epochs.clone(),
+        })
+    }
+
+    fn write_files(&self, sync: bool) -> Result<(), Error> {
+        let (cx, shared) = (&*self.cx, &*self.shared);
+        if let Some((segment, tails)) = &self.tails {
+            segment.write_index_files(tails, false)?;
+        }
+        for segment in self.sealed.iter().filter(|_| sync) {
+            sync_indexes(cx, segment)?;
+        }
+        if let Some(snapshot) = &self.snapshot {
+            let path = shared.path.join(file_name(self.offset, "snapshot"));
+            let written = cx.files.replace_file(&path, snapshot, sync);
+            written.map_err(|e| Error::io("write", &path, e))?;
+        }
+        if let Some(text) = &self.epochs {
+            write_epochs(cx, shared, text, sync)?;
+        }
+        let renamed = self.snapshot.is_some() || self.epochs.is_some();
+        if sync && (self.names_changed || renamed) {
+            sync_directory(cx, &shared.path)?;
+        }
+        if sync && self.directory_created {
+            sync_directory(cx, cx.path())?;
+        }
+        Ok(())
+    }
+
+    /// Older snapshots go once what replaces them is durable.
+    fn remove_stale(&self, done: &mut Done) {
+        let gate = self.shared.enter();
+        if done.abandoned || gate.is_none() {
+            return;
+        }
+        match remove_snapshots(&self.cx, &self.shared, &self.stale_snapshots) {
+            Ok(()) => done.removed = self.stale_snapshots.clone(),
+            // They only take room; the next checkpoint tries again.
+            Err(error) => {
+                tracing::warn!(log = self.shared.name, %error, "stale producer snapshot stays");
+            }
+        }
+    }
+
+    fn done(self, mut outcome: Result<Done, Error>) -> Flushed {
+        if let Ok(done) = &mut outcome {
+            self.remove_stale(done);
+        }
+        Flushed {
+            truncations: self.truncations,
+            purpose: self.purpose,
+            offset: self.offset,
+            dirty_since: self.dirty_since,
+            names: self.names,
+            sealed: self.sealed.iter().map(|s| s.base_offset()).collect(),
+            tails: self.tails,
+            outcome,
+        }
+    }
+}
+
+/// One `fdatasync` per file, or one `syncfs` if a descriptor was closed while dirty.
+fn sync_logs(cx: &LogContext, syncs: &[PendingSync]) -> Result<(), Error> {
+    if syncs.iter().any(PendingSync::needs_filesystem_sync) {
+        cx.sync_filesystem()?;
+        syncs.iter().for_each(PendingSync::filesystem_synced);
+        return Ok(());
+    }
+    syncs.iter().try_for_each(PendingSync::run)
+}
+
+fn sync_indexes(cx: &LogContext, segment: &Segment) -> Result<(), Error> {
+    for suffix in ["timeindex", "index"] {
+        let path = segment.path(suffix);
+        let synced = cx.files.sync_path(&path);
+        synced.map_err(|e| Error::io("sync", &path, e))?;
+    }
+    Ok(())
+}
+
+fn write_epochs(cx: &LogContext, shared: &Shared, text: &str, sync: bool) -> Result<(), Error> {
+    let path = shared.path.join(EPOCHS_FILE);
+    let written = cx.files.replace_file(&path, text.as_bytes(), sync);
+    written.map_err(|e| Error::io("write", &path, e))
+}
+
+fn remove_snapshots(cx: &LogContext, shared: &Shared, offsets: &[Offset]) -> Result<(), Error> {
+    for &offset in offsets {
+        let path = shared.path.join(file_name(offset, "snapshot"));
+        let removed = cx.files.remove(&path);
+        removed.map_err(|e| Error::io("remove", &path, e))?;
+    }
+    Ok(())
+}
+
+fn sync_directory(cx: &LogContext, path: &Path) -> Result<(), Error> {
+    let synced = cx.files.sync_directory(path);
+    synced.map_err(|e| Error::io("sync", path, e))
+}

@@ -1,1 +1,447 @@
-//! (being built)
+//! The cluster's metadata as of one offset of the metadata log: topics, partitions, brokers,
+//! features, configs. Immutable; a change makes a new image that shares what did not change.
+//!
+//! Applying is the meaning of metadata records and nothing else (Kafka: MetadataDelta,
+//! PartitionRegistration.merge): no decision is taken here, and nothing here knows who wrote
+//! the records or which broker it runs on. Transactions (KIP-868) are resolved before, in
+//! `replay`.
+//!
+//! Cost of a change: one or two of 64 map shards and the topics it names; see `sharded`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::config::SecurityProtocol;
+use crate::metadata::records::{self, BrokerFeature, MetadataRecord, TOPIC_RESOURCE};
+use crate::metadata::sharded::{ShardKey, Sharded};
+use crate::types::{BrokerId, LeaderEpoch, TopicId};
+
+/// An offset of the metadata log: Raft index − 1. −1 is "before the first record".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MetadataOffset(pub i64);
+
+/// See the module. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub cluster_id: Arc<str>,
+    /// The last offset whose record is in this image.
+    pub applied: MetadataOffset,
+    pub brokers: BTreeMap<BrokerId, BrokerImage>,
+    /// Finalised feature levels by name; a feature at level 0 is absent.
+    pub features: BTreeMap<String, i16>,
+    /// The first producer id that no block handed out contains.
+    pub next_producer_id: i64,
+    /// Configs of resources other than topics, by resource type and name.
+    pub configs: BTreeMap<(i8, String), BTreeMap<String, String>>,
+    topics: Sharded<Arc<str>, Arc<TopicImage>>,
+    names: Sharded<TopicId, Arc<str>>,
+}
+
+/// A topic. `partitions[i]` is partition `i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicImage {
+    pub name: Arc<str>,
+    pub id: TopicId,
+    pub partitions: Vec<PartitionImage>,
+    /// Overrides only, as they were set.
+    pub configs: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionImage {
+    pub leader: Option<BrokerId>,
+    pub leader_epoch: LeaderEpoch,
+    /// Grows by one with every change of the partition.
+    pub partition_epoch: i32,
+    /// In preferred order.
+    pub replicas: Vec<BrokerId>,
+    pub isr: Vec<BrokerId>,
+    pub removing_replicas: Vec<BrokerId>,
+    pub adding_replicas: Vec<BrokerId>,
+    /// The log directory of each replica; zero is "not assigned yet".
+    pub directories: Vec<Uuid>,
+    /// Elected uncleanly, and the leader has not recovered yet.
+    pub recovering: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerImage {
+    pub id: BrokerId,
+    /// The metadata offset of its registration record.
+    pub epoch: i64,
+    pub incarnation: Uuid,
+    pub endpoints: Vec<Endpoint>,
+    pub rack: Option<String>,
+    pub fenced: bool,
+    pub in_controlled_shutdown: bool,
+    pub features: Vec<BrokerFeature>,
+    pub log_dirs: Vec<Uuid>,
+}
+
+impl BrokerImage {
+    /// Where its listener of that name is reached; `None` if it has no such listener.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.listener == listener)
+    }
+
+    /// May it lead and be in an ISR?
+    pub fn is_active(&self) -> bool {
+        !self.fenced && !self.in_controlled_shutdown
+    }
+}
+
+/// Where a listener of a broker is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub listener: String,
+    pub host: String,
+    pub port: u16,
+    pub security_protocol: SecurityProtocol,
+}
+
+/// The security protocol of a number in a registration record.
+fn security_protocol(id: i16) -> Result<SecurityProtocol, String> {
+    let all = [
+        SecurityProtocol::Plaintext,
+        SecurityProtocol::Ssl,
+        SecurityProtocol::SaslPlaintext,
+        SecurityProtocol::SaslSsl,
+    ];
+    let named = all.into_iter().find(|protocol| protocol.id() == id);
+    named.ok_or_else(|| format!("names security protocol {id}, which does not exist"))
+}
+
+/// A record that does not fit the image it is applied to. Our own log never holds one, so the
+/// log or its order is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("metadata record at offset {offset} {problem}")]
+pub struct ApplyError {
+    pub offset: i64,
+    pub problem: String,
+}
+
+impl Image {
+    /// Before the first record.
+    pub fn empty(cluster_id: &str) -> Image {
+        Image {
+            cluster_id: cluster_id.into(),
+            applied: MetadataOffset(-1),
+            brokers: BTreeMap::new(),
+            features: BTreeMap::new(),
+            next_producer_id: 0,
+            configs: BTreeMap::new(),
+            topics: Sharded::default(),
+            names: Sharded::default(),
+        }
+    }
+
+    pub fn topic(&self, name: &str) -> Option<&TopicImage> {
+        self.topics.get(name).map(|topic| &**topic)
+    }
+
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&TopicImage> {
+        self.topic(self.names.get(&id)?)
+    }
+
+    /// All topics, in an order that depends on their names alone (not sorted).
+    pub fn topics(&self) -> impl Iterator<Item = &TopicImage> {
+        self.topics.iter().map(|(_, topic)| &**topic)
+    }
+
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The topic that `name` would be confused with: another one that differs only in `.` and
+    /// `_` (R46; metric names cannot tell them apart).
+    pub fn colliding_topic(&self, name: &str) -> Option<&str> {
+        let unified = |byte: u8| if byte == b'.' { b'_' } else { byte };
+        let mut beside = self.topics.beside(name);
+        beside
+            .find(|(other, _)| {
+                &***other != name && other.bytes().map(unified).eq(name.bytes().map(unified))
+            })
+            .map(|(other, _)| &**other)
+    }
+
+    /// A broker that can be asked to administer: any live one, because all of them forward to
+    /// the active controller (R47, R155).
+    pub fn controller_id(&self) -> Option<BrokerId> {
+        let mut brokers = self.brokers.values();
+        brokers.find(|broker| broker.is_active()).map(|b| b.id)
+    }
+
+    /// Pairs of topics that may differ between two images: what both share is left out.
+    pub fn topics_differing<'a>(
+        &'a self,
+        other: &'a Image,
+    ) -> impl Iterator<Item = (Option<&'a TopicImage>, Option<&'a TopicImage>)> {
+        self.topics.differing(&other.topics).flat_map(|(mine, theirs)| {
+            let changed = mine.iter().filter_map(|(name, topic)| {
+                let counterpart = theirs.get(name);
+                let same = counterpart.is_some_and(|theirs| Arc::ptr_eq(topic, theirs));
+                (!same).then(|| (Some(&**topic), counterpart.map(|topic| &**topic)))
+            });
+            let appeared = theirs.iter().filter(|(name, _)| !mine.contains_key(*name));
+            changed.chain(appeared.map(|(_, topic)| (None, Some(&**topic))))
+        })
+    }
+
+    /// The image after `records`, each with its offset, in log order.
+    pub fn apply<'a>(
+        &self,
+        records: impl IntoIterator<Item = (MetadataOffset, &'a MetadataRecord)>,
+    ) -> Result<Image, ApplyError> {
+        let mut image = self.clone();
+        for (offset, record) in records {
+            image.apply_one(record).map_err(|problem| ApplyError {
+                offset: offset.0,
+                problem,
+            })?;
+            image.applied = offset;
+        }
+        Ok(image)
+    }
+
+    fn apply_one(&mut self, record: &MetadataRecord) -> Result<(), String> {
+        match record {
+            MetadataRecord::RegisterBroker(record) => self.register(record),
+            MetadataRecord::UnregisterBroker { broker_id, .. } => {
+                self.brokers.remove(broker_id);
+                Ok(())
+            }
+            MetadataRecord::Topic { name, topic_id } => self.add_topic(name, *topic_id),
+            MetadataRecord::Partition(record) => self.add_partition(record),
+            MetadataRecord::Config {
+                resource_type,
+                resource_name,
+                name,
+                value,
+            } => self.configure(*resource_type, resource_name, name, value.as_deref()),
+            MetadataRecord::PartitionChange(record) => self.change_partition(record),
+            MetadataRecord::RemoveTopic { topic_id } => self.remove_topic(*topic_id),
+            MetadataRecord::FeatureLevel {
+                name,
+                feature_level,
+            } => {
+                match feature_level {
+                    0 => self.features.remove(name),
+                    level => self.features.insert(name.clone(), *level),
+                };
+                Ok(())
+            }
+            MetadataRecord::ProducerIds {
+                next_producer_id, ..
+            } => {
+                self.next_producer_id = *next_producer_id;
+                Ok(())
+            }
+            MetadataRecord::BrokerRegistrationChange(record) => self.change_broker(record),
+            MetadataRecord::NoOp
+            | MetadataRecord::BeginTransaction { .. }
+            | MetadataRecord::EndTransaction
+            | MetadataRecord::AbortTransaction { .. } => Ok(()),
+        }
+    }
+
+    fn register(&mut self, record: &records::RegisterBroker) -> Result<(), String> {
+        let endpoints = record.end_points.iter().map(|end_point| {
+            Ok(Endpoint {
+                listener: end_point.name.clone(),
+                host: end_point.host.clone(),
+                port: end_point.port,
+                security_protocol: security_protocol(end_point.security_protocol)?,
+            })
+        });
+        let broker = BrokerImage {
+            id: record.broker_id,
+            epoch: record.broker_epoch,
+            incarnation: record.incarnation_id,
+            endpoints: endpoints.collect::<Result<_, String>>()?,
+            rack: record.rack.clone(),
+            fenced: record.fenced,
+            in_controlled_shutdown: record.in_controlled_shutdown,
+            features: record.features.clone(),
+            log_dirs: record.log_dirs.clone(),
+        };
+        self.brokers.insert(broker.id, broker);
+        Ok(())
+    }
+
+    fn change_broker(&mut self, record: &records::BrokerRegistrationChange) -> Result<(), String> {
+        let id = record.broker_id;
+        let broker = self.brokers.get_mut(&id);
+        let broker = broker.ok_or_else(|| format!("changes broker {id}, which is not registered"))?;
+        if broker.epoch != record.broker_epoch {
+            let (stored, named) = (broker.epoch, record.broker_epoch);
+            return Err(format!("changes broker {id} of epoch {named}, but it has {stored}"));
+        }
+        broker.fenced = record.fenced.unwrap_or(broker.fenced);
+        broker.in_controlled_shutdown |= record.in_controlled_shutdown;
+        if !record.log_dirs.is_empty() {
+            broker.log_dirs = record.log_dirs.clone();
+        }
+        Ok(())
+    }
+
+    fn add_topic(&mut self, name: &str, id: TopicId) -> Result<(), String> {
+        let name: Arc<str> = name.into();
+        let topic = TopicImage {
+            name: name.clone(),
+            id,
+            partitions: Vec::new(),
+            configs: BTreeMap::new(),
+        };
+        if self.topics.insert(name.clone(), Arc::new(topic)).is_some() {
+            return Err(format!("creates topic '{name}', which exists"));
+        }
+        if self.names.insert(id, name).is_some() {
+            return Err(format!("creates a topic with id {id}, which exists"));
+        }
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: TopicId) -> Result<(), String> {
+        let name = self.names.remove(&id);
+        let name = name.ok_or_else(|| format!("removes topic id {id}, which does not exist"))?;
+        self.topics.remove(&*name);
+        Ok(())
+    }
+
+    fn add_partition(&mut self, record: &records::Partition) -> Result<(), String> {
+        let topic = self.topic_mut(record.topic_id)?;
+        let (expected, got) = (topic.partitions.len(), record.partition_id);
+        if usize::try_from(got) != Ok(expected) {
+            let name = &topic.name;
+            return Err(format!("adds partition {got} to topic '{name}' of {expected}"));
+        }
+        topic.partitions.push(PartitionImage {
+            leader: record.leader,
+            leader_epoch: record.leader_epoch,
+            partition_epoch: record.partition_epoch,
+            replicas: record.replicas.clone(),
+            isr: record.isr.clone(),
+            removing_replicas: record.removing_replicas.clone(),
+            adding_replicas: record.adding_replicas.clone(),
+            directories: record.directories.clone(),
+            recovering: record.recovering,
+        });
+        Ok(())
+    }
+
+    fn change_partition(&mut self, record: &records::PartitionChange) -> Result<(), String> {
+        let topic = self.topic_mut(record.topic_id)?;
+        let name = topic.name.clone();
+        let index = record.partition_id;
+        let partition = usize::try_from(index).ok();
+        let partition = partition.and_then(|index| topic.partitions.get_mut(index));
+        let partition =
+            partition.ok_or_else(|| format!("changes {name}-{index}, which does not exist"))?;
+        partition.merge(record);
+        Ok(())
+    }
+
+    fn configure(
+        &mut self,
+        resource_type: i8,
+        resource: &str,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), String> {
+        let configs = if resource_type == TOPIC_RESOURCE {
+            let topic = self.topics.get_mut(resource);
+            let topic =
+                topic.ok_or_else(|| format!("configures topic '{resource}', which does not exist"))?;
+            &mut Arc::make_mut(topic).configs
+        } else {
+            let key = (resource_type, resource.to_owned());
+            self.configs.entry(key).or_default()
+        };
+        match value {
+            Some(value) => configs.insert(name.to_owned(), value.to_owned()),
+            None => configs.remove(name),
+        };
+        Ok(())
+    }
+
+    fn topic_mut(&mut self, id: TopicId) -> Result<&mut TopicImage, String> {
+        let topic = match self.names.get(&id) {
+            Some(name) => self.topics.get_mut(&**name),
+            None => None,
+        };
+        let topic = topic.ok_or_else(|| format!("names topic id {id}, which does not exist"))?;
+        Ok(Arc::make_mut(topic))
+    }
+}
+
+impl PartitionImage {
+    /// Kafka: PartitionRegistration.merge. Naming a leader, even the same, begins a new epoch.
+    fn merge(&mut self, change: &records::PartitionChange) {
+        let set = |field: &mut Vec<BrokerId>, new: &Option<Vec<BrokerId>>| {
+            if let Some(new) = new {
+                field.clone_from(new);
+            }
+        };
+        set(&mut self.isr, &change.isr);
+        set(&mut self.replicas, &change.replicas);
+        set(&mut self.removing_replicas, &change.removing_replicas);
+        set(&mut self.adding_replicas, &change.adding_replicas);
+        if let Some(leader) = change.leader {
+            self.leader = leader;
+            self.leader_epoch += 1;
+        }
+        if let Some(directories) = &change.directories {
+            self.directories.clone_from(directories);
+        }
+        self.recovering = change.recovering.unwrap_or(self.recovering);
+        self.partition_epoch += 1;
+    }
+}
+
+/// Whether Kafka counts a topic as internal: clients hide it and do not write to it (R47).
+pub fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
+
+/// What is the same in both: used by tests to say that a rebuilt image is the same image.
+impl PartialEq for Image {
+    fn eq(&self, other: &Image) -> bool {
+        self.cluster_id == other.cluster_id
+            && self.applied == other.applied
+            && self.brokers == other.brokers
+            && self.features == other.features
+            && self.next_producer_id == other.next_producer_id
+            && self.configs == other.configs
+            && self.topics.len() == other.topics.len()
+            && self.topics().all(|topic| other.topic(&topic.name) == Some(topic))
+    }
+}
+
+/// Names that collide (R46) share a shard: `.` hashes as `_`.
+impl ShardKey for str {
+    fn shard_hash(&self) -> u64 {
+        // FNV-1a: short, and the same in every process, so iteration order is too.
+        self.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            let byte = if byte == b'.' { b'_' } else { byte };
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+impl ShardKey for Arc<str> {
+    fn shard_hash(&self) -> u64 {
+        (**self).shard_hash()
+    }
+}
+
+/// Topic ids are random: their low bits do.
+impl ShardKey for TopicId {
+    fn shard_hash(&self) -> u64 {
+        self.0.as_u128() as u64
+    }
+}

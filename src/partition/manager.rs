@@ -1,1 +1,231 @@
-//! (being built)
+//! All partitions led by this broker: found by name or topic id, made and unmade as the metadata
+//! image says. Knows which log directory holds which partition; knows no request.
+
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+
+use super::volume::Volume;
+use super::{Partition, PartitionArgs};
+use crate::clock::Clock;
+use crate::config::TopicDefaults;
+use crate::error::ResponseError;
+use crate::log::Error;
+use crate::metadata::image::{Image, PartitionImage, TopicImage};
+use crate::metadata::topic_config::TopicConfig;
+use crate::types::{BrokerId, TopicId, TopicPartition};
+
+/// See the module.
+pub struct Partitions {
+    me: BrokerId,
+    defaults: TopicDefaults,
+    strict_produce: bool,
+    clock: Clock,
+    volumes: Vec<Arc<Volume>>,
+    topics: RwLock<Topics>,
+}
+
+#[derive(Default)]
+struct Topics {
+    by_name: HashMap<Arc<str>, Arc<Topic>>,
+    by_id: HashMap<TopicId, Arc<Topic>>,
+}
+
+/// A topic of the cluster; `partitions[i]` is `None` where another broker leads.
+struct Topic {
+    name: Arc<str>,
+    id: TopicId,
+    partitions: Vec<Option<Arc<Partition>>>,
+}
+
+impl Partitions {
+    pub fn new(
+        me: BrokerId,
+        defaults: TopicDefaults,
+        strict_produce: bool,
+        clock: Clock,
+        volumes: Vec<Arc<Volume>>,
+    ) -> Partitions {
+        let topics = RwLock::default();
+        Partitions { me, defaults, strict_produce, clock, volumes, topics }
+    }
+
+    /// R186: an unknown name is 3, a partition that is known but not led here is 6.
+    pub fn find(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ResponseError> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let topic = topics.by_name.get(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        topic.partition(partition)
+    }
+
+    /// As [`Partitions::find`]; an unknown id is 100.
+    pub fn find_by_id(&self, id: TopicId, partition: i32) -> Result<Arc<Partition>, ResponseError> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let topic = topics.by_id.get(&id).ok_or(ResponseError::UnknownTopicId)?;
+        topic.partition(partition)
+    }
+
+    /// Every partition led here.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.by_id.values().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect()
+    }
+
+    /// Takes over what changed between two images: new topics get their partitions, deleted ones
+    /// lose their files, new leader epochs and configs reach the partitions. Returns when clients
+    /// may use all of it.
+    pub fn publish(&self, old: &Image, new: &Image) {
+        for (after, before) in new.topics_differing(old) {
+            match (before, after) {
+                (Some(before), Some(after)) if before.id == after.id => self.change(after),
+                (before, after) => {
+                    before.into_iter().for_each(|topic| self.remove(topic));
+                    after.into_iter().for_each(|topic| self.change(topic));
+                }
+            }
+        }
+    }
+
+    /// Makes what the topic lacks here and updates what it has.
+    fn change(&self, image: &TopicImage) {
+        let config = Arc::new(TopicConfig::resolve(&image.configs, &self.defaults));
+        let known = {
+            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+            topics.by_id.get(&image.id).cloned()
+        };
+        let partitions = image.partitions.iter().enumerate().map(|(index, partition)| {
+            let known = known.as_ref().and_then(|topic| topic.partitions.get(index)?.as_ref());
+            if partition.leader != Some(self.me) {
+                return None;
+            }
+            Some(match known {
+                Some(known) => {
+                    known.lead(partition, config.clone());
+                    known.clone()
+                }
+                None => Arc::new(self.make(image, index as i32, partition, config.clone())),
+            })
+        });
+        let topic = Arc::new(Topic {
+            name: image.name.clone(),
+            id: image.id,
+            partitions: partitions.collect(),
+        });
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.by_name.insert(topic.name.clone(), topic.clone());
+        topics.by_id.insert(topic.id, topic);
+    }
+
+    fn remove(&self, image: &TopicImage) {
+        let removed = {
+            let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+            let removed = topics.by_id.remove(&image.id);
+            // The name may already belong to the topic's successor.
+            if topics.by_name.get(&image.name).is_some_and(|topic| topic.id == image.id) {
+                topics.by_name.remove(&image.name);
+            }
+            removed
+        };
+        for partition in removed.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
+            partition.delete(self.clock.monotonic_ms());
+        }
+    }
+
+    fn make(
+        &self,
+        topic: &TopicImage,
+        index: i32,
+        image: &PartitionImage,
+        config: Arc<TopicConfig>,
+    ) -> Partition {
+        let name = TopicPartition { topic: topic.name.clone(), partition: index };
+        let volume = self.place(&name, topic.id);
+        Partition::new(PartitionArgs {
+            open_at: volume.open_at(&name, self.clock.wall_ms()),
+            name,
+            topic_id: topic.id,
+            volume,
+            image,
+            config,
+            strict_produce: self.strict_produce,
+        })
+    }
+
+    /// The directory that has the partition's files, else the one with the fewest partitions.
+    fn place(&self, name: &TopicPartition, id: TopicId) -> Arc<Volume> {
+        let claimed = self.volumes.iter().find(|volume| match volume.claim(name, id) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                volume.log.directory.mark_offline(format!("cannot set {name} aside: {error}"));
+                false
+            }
+        });
+        let volume = claimed.or_else(|| {
+            let online = self.volumes.iter().filter(|volume| !volume.log.directory.is_offline());
+            online.min_by_key(|volume| volume.partitions())
+        });
+        let volume = volume.unwrap_or(&self.volumes[0]).clone();
+        volume.holds_one_more();
+        volume
+    }
+
+    /// After the first image: what no topic claims is set aside.
+    pub fn set_strays_aside(&self) -> io::Result<()> {
+        self.volumes.iter().try_for_each(|volume| volume.set_unclaimed_aside())
+    }
+
+    /// Opens every partition, as an unclean start must before clients are served; uses all
+    /// cores. Returns how many could not be opened; each of them has been logged.
+    pub fn recover_all(&self) -> usize {
+        let all = self.all();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let failed = std::sync::atomic::AtomicUsize::new(0);
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(all.len()) {
+                scope.spawn(|| {
+                    while let Some(partition) = all.get(next.fetch_add(1, relaxed)) {
+                        if partition.progress().is_err() {
+                            failed.fetch_add(1, relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        failed.into_inner()
+    }
+
+    /// A checkpoint round over all directories.
+    pub fn checkpoint(&self) {
+        for partition in self.all() {
+            partition.note_checkpoint();
+        }
+        self.volumes.iter().for_each(|volume| volume.write_checkpoints());
+    }
+
+    /// Clean stop: every opened log is closed, then checkpointed. Fails with the first log that
+    /// could not be made durable: then the stop is not clean.
+    pub fn close(&self) -> Result<(), Error> {
+        self.volumes.iter().for_each(|volume| volume.stop_flusher());
+        let closed = self.all().into_iter().map(|partition| partition.close());
+        let outcome = closed.collect::<Vec<_>>().into_iter().collect();
+        self.volumes.iter().for_each(|volume| volume.write_checkpoints());
+        outcome
+    }
+
+    pub fn volumes(&self) -> &[Arc<Volume>] {
+        &self.volumes
+    }
+}
+
+impl Topic {
+    fn partition(&self, index: i32) -> Result<Arc<Partition>, ResponseError> {
+        let known = usize::try_from(index).ok().and_then(|index| self.partitions.get(index));
+        match known {
+            None => Err(ResponseError::UnknownTopicOrPartition),
+            Some(None) => Err(ResponseError::NotLeaderOrFollower),
+            Some(Some(partition)) => Ok(partition.clone()),
+        }
+    }
+}

@@ -1,3 +1,462 @@
-//! (being built)
+//! A partition led by this broker: its log, its leadership, and who waits for it to move. One
+//! mutex, held for one append or one lookup and never across an await, is all the concurrency
+//! control there is: what is checked under it is appended under it (R68).
+
+pub mod fetch_session;
+pub mod housekeeping;
 pub mod leader;
 pub mod manager;
+mod offsets;
+mod settings;
+pub mod volume;
+mod wait;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::ResponseError;
+use crate::log::flush::Purpose;
+use crate::log::flusher::Flushable;
+use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records};
+use crate::metadata::image::PartitionImage;
+use crate::metadata::topic_config::TopicConfig;
+use crate::protocol::batch::ValidBatch;
+use crate::protocol::validate::ProduceRules;
+use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
+
+pub use leader::Leader;
+pub use offsets::{FoundOffset, OffsetQuery};
+pub use wait::{Isolation, Until, Wait};
+use volume::{CheckpointedOffsets, Volume};
+use wait::WaitList;
+
+/// One partition of one topic, for as long as this broker leads it.
+pub struct Partition {
+    pub name: TopicPartition,
+    pub topic_id: TopicId,
+    volume: Arc<Volume>,
+    strict_produce: bool,
+    state: Mutex<State>,
+}
+
+/// What a partition is made of.
+struct PartitionArgs<'a> {
+    name: TopicPartition,
+    topic_id: TopicId,
+    volume: Arc<Volume>,
+    image: &'a PartitionImage,
+    config: Arc<TopicConfig>,
+    strict_produce: bool,
+    open_at: OpenAt,
+}
+
+struct State {
+    leader: Leader,
+    config: Arc<TopicConfig>,
+    log: LogState,
+    waiters: WaitList,
+    /// The topic is deleted; requests that still hold the partition are told so.
+    closed: bool,
+}
+
+/// A log opens when it is first touched, so that a start costs nothing for idle partitions.
+enum LogState {
+    Unopened(OpenAt),
+    Open(Box<Log>),
+    /// Damaged or on a failed disk; the files are left as they are.
+    Offline,
+}
+
+/// Where a partition stands, read at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub log_start_offset: Offset,
+    pub log_end_offset: Offset,
+    pub high_watermark: Offset,
+    pub last_stable_offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+}
+
+impl Progress {
+    /// The first offset that a reader of this isolation level does not see (R83).
+    pub fn visible_end(&self, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::ReadUncommitted => self.high_watermark,
+            Isolation::ReadCommitted => self.last_stable_offset,
+        }
+    }
+}
+
+/// A refused append: the code and, where the log was asked, its start (R61).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendRefused {
+    pub error: ResponseError,
+    pub log_start_offset: Offset,
+}
+
+/// A position a consumer reads from.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadAt {
+    pub offset: Offset,
+    /// −1: not checked (R86).
+    pub current_leader_epoch: LeaderEpoch,
+    /// −1: not checked (KIP-595).
+    pub last_fetched_epoch: LeaderEpoch,
+    pub isolation: Isolation,
+    /// Bytes.
+    pub max_bytes: usize,
+    /// Whether a first batch larger than `max_bytes` is returned whole (R76).
+    pub at_least_one: bool,
+}
+
+/// What a read found.
+pub struct ReadResult {
+    pub progress: Progress,
+    pub records: Records,
+    /// The reader's log has diverged: the largest epoch known here at or below its own, and
+    /// where that epoch ended. Then there are no records.
+    pub diverging: Option<(LeaderEpoch, Offset)>,
+}
+
+/// A sync makes everything before it visible at once: whoever waits for bytes looks again.
+const VISIBLE_BY_SYNC: u64 = i64::MAX as u64;
+
+enum Planned {
+    Read(Progress, ReadPlan),
+    Diverged(Progress, (LeaderEpoch, Offset)),
+}
+
+impl Partition {
+    fn new(args: PartitionArgs) -> Partition {
+        let image = args.image;
+        let (replicas, isr) = (image.replicas.clone(), image.isr.clone());
+        let state = State {
+            leader: Leader::elected(image.leader_epoch, replicas, isr, 0),
+            config: args.config,
+            log: LogState::Unopened(args.open_at),
+            waiters: WaitList::default(),
+            closed: false,
+        };
+        Partition {
+            name: args.name,
+            topic_id: args.topic_id,
+            volume: args.volume,
+            strict_produce: args.strict_produce,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// A new leader epoch, ISR or configuration of the partition.
+    fn lead(&self, image: &PartitionImage, config: Arc<TopicConfig>) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let LogState::Open(log) = &mut state.log {
+            log.set_config(settings::log_config(&config));
+        }
+        state.config = config;
+        if image.leader_epoch > state.leader.epoch {
+            // Who waits for an append of the old epoch must look again.
+            state.waiters.wake_all();
+        }
+        state.leader.reelected(image.leader_epoch, image.replicas.clone(), image.isr.clone());
+    }
+
+    /// The topic is gone: its files get another name and are unlinked later, and who waits hears
+    /// of it.
+    fn delete(&self, now: Millis) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiters.wake_all();
+        self.volume.forget(&self.name);
+        let opened = std::mem::replace(&mut state.log, LogState::Offline);
+        let delay_ms = state.config.file_delete_delay_ms;
+        drop(state);
+        let renamed = match opened {
+            LogState::Open(log) => {
+                let deleted = log.mark_deleted();
+                deleted.map(|deleted| deleted.path().map(Path::to_path_buf)).map_err(|error| error.to_string())
+            }
+            LogState::Unopened(_) | LogState::Offline => {
+                let renamed = self.volume.set_deleted_aside(&self.name);
+                renamed.map_err(|error| error.to_string())
+            }
+        };
+        match renamed {
+            Ok(Some(path)) => self.volume.unlink_at(path, now + delay_ms),
+            Ok(None) => {}
+            // The metadata knows no such topic any more: the next start sets the files aside.
+            Err(error) => tracing::error!(partition = %self.name, error, "files of a deleted topic stay"),
+        }
+    }
+
+    /// Clean stop: the log is made durable and takes no calls afterwards.
+    fn close(&self) -> Result<(), log::Error> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiters.wake_all();
+        let high_watermark = state.leader.high_watermark();
+        let LogState::Open(log) = &mut state.log else { return Ok(()) };
+        let log_start_offset = log.log_start_offset();
+        let recovery_point = log.close()?;
+        let offsets = CheckpointedOffsets { recovery_point, log_start_offset, high_watermark };
+        self.volume.note(&self.name, offsets);
+        Ok(())
+    }
+
+    /// R73: by the broker's clock, never by client timestamps.
+    fn expire_producers(&self, now: Millis, expiration_ms: Millis) {
+        if let LogState::Open(log) = &mut self.lock().log {
+            log.expire_producers(now, expiration_ms);
+        }
+    }
+
+    /// Tells the volume what its next checkpoint round writes about this partition.
+    fn note_checkpoint(&self) {
+        let state = self.lock();
+        let LogState::Open(log) = &state.log else { return };
+        let offsets = CheckpointedOffsets {
+            recovery_point: log.recovery_point(),
+            log_start_offset: log.log_start_offset(),
+            high_watermark: state.leader.high_watermark(),
+        };
+        self.volume.note(&self.name, offsets);
+    }
+
+    /// What a produced batch must satisfy; checked before the lock is taken for the append.
+    pub fn produce_rules(&self) -> ProduceRules {
+        let rules = self.lock().config.produce_rules();
+        ProduceRules { strict: self.strict_produce, ..rules }
+    }
+
+    /// Appends one batch: leadership, ISR, producer state and the write are one critical section.
+    /// With acks=all (`all`) the ISR must be large enough before anything is written.
+    pub fn append(self: &Arc<Self>, batch: ValidBatch, all: bool, now: Millis) -> Result<Appended, AppendRefused> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let before_log = |error| AppendRefused { error, log_start_offset: -1 };
+        state.open(self).map_err(before_log)?;
+        if all && !state.leader.has_enough_in_sync(state.config.min_insync_replicas) {
+            return Err(before_log(ResponseError::NotEnoughReplicas));
+        }
+        let log = state.log.get().map_err(before_log)?;
+        let appended = log.append(batch, state.leader.epoch, now).map_err(|error| AppendRefused {
+            error: self.refusal(&error),
+            log_start_offset: log.log_start_offset(),
+        })?;
+        if !appended.flush.before_ack {
+            state.local_end_moved(appended.next_offset, appended.size);
+        }
+        self.volume.request_flush(self, appended.flush);
+        Ok(appended)
+    }
+
+    /// Reads whole batches below what the reader may see (R75, R76, R83, R86). Only the plan is
+    /// made under the lock; file calls follow without it.
+    pub fn read(&self, at: &ReadAt) -> Result<ReadResult, ResponseError> {
+        let (progress, plan) = match self.plan_read(at)? {
+            Planned::Read(progress, plan) => (progress, plan),
+            Planned::Diverged(progress, epoch_end) => {
+                let records = Records::empty(at.offset);
+                return Ok(ReadResult { progress, records, diverging: Some(epoch_end) });
+            }
+        };
+        let records = plan.run().map_err(|error| self.refusal(&error))?;
+        Ok(ReadResult { progress, records, diverging: None })
+    }
+
+    fn plan_read(&self, at: &ReadAt) -> Result<Planned, ResponseError> {
+        let mut state = self.lock();
+        state.open(self)?;
+        state.check_epoch(at.current_leader_epoch)?;
+        let progress = state.progress()?;
+        let log = state.log.get()?;
+        if at.last_fetched_epoch >= 0
+            && let Some(epoch_end) = diverging_epoch(log, &progress, at)?
+        {
+            return Ok(Planned::Diverged(progress, epoch_end));
+        }
+        let visible_end = progress.visible_end(at.isolation);
+        let plan = log.plan_read(at.offset, visible_end, at.max_bytes, at.at_least_one);
+        Ok(Planned::Read(progress, plan.map_err(|error| self.refusal(&error))?))
+    }
+
+    /// Where the partition stands now.
+    pub fn progress(&self) -> Result<Progress, ResponseError> {
+        let mut state = self.lock();
+        state.open(self)?;
+        state.progress()
+    }
+
+    /// R98, with R86: the largest epoch known here at or below `epoch`, and where it ended.
+    pub fn end_of_epoch(
+        &self,
+        current_leader_epoch: LeaderEpoch,
+        epoch: LeaderEpoch,
+    ) -> Result<(LeaderEpoch, Offset), ResponseError> {
+        let mut state = self.lock();
+        state.open(self)?;
+        state.check_epoch(current_leader_epoch)?;
+        let leader_epoch = state.leader.epoch;
+        let log = state.log.get()?;
+        // The current epoch is known from its election on, also before its first batch.
+        if epoch == leader_epoch {
+            return Ok((epoch, log.log_end_offset()));
+        }
+        Ok(log.epoch_end_offset(epoch))
+    }
+
+    /// Lets `wait` be counted down by this partition until the returned value is dropped.
+    pub fn park(self: &Arc<Self>, wait: &Arc<Wait>, until: Until) -> ParkedAt {
+        let mut state = self.lock();
+        if state.closed {
+            wait.wake();
+        }
+        let id = state.waiters.add(wait.clone(), until);
+        ParkedAt { partition: self.clone(), id }
+    }
+
+    /// Whether the high watermark has reached `offset` in an epoch this broker still leads.
+    pub fn is_replicated(&self, offset: Offset) -> Result<bool, ResponseError> {
+        let state = self.lock();
+        if state.closed {
+            return Err(ResponseError::NotLeaderOrFollower);
+        }
+        Ok(state.leader.high_watermark() >= offset)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under this lock leaves the log in an unknown state: the process must not go on
+        // with it (security.md section 12).
+        self.state.lock().unwrap_or_else(|_: PoisonError<_>| std::process::abort())
+    }
+
+    /// Logs what went wrong with the disk and returns what a client is told.
+    fn refusal(&self, error: &log::Error) -> ResponseError {
+        let code = error.code();
+        match error {
+            // The directory says so once; a client may ask a thousand times a second.
+            log::Error::DiskFull { .. } | log::Error::Offline { .. } => {
+                tracing::debug!(partition = %self.name, %error, "refused");
+            }
+            _ if code == ResponseError::KafkaStorageError => {
+                tracing::error!(partition = %self.name, %error, "the log failed");
+            }
+            _ => {}
+        }
+        code
+    }
+}
+
+/// What is durable counts for the high watermark (storage.md section 13).
+impl Flushable for Partition {
+    fn start_flush(&self, purpose: Purpose, now: Millis) -> Option<FlushWork> {
+        let mut state = self.lock();
+        let LogState::Open(log) = &mut state.log else { return None };
+        match purpose {
+            Purpose::Commit => log.start_commit(),
+            Purpose::Checkpoint => log.start_flush(now),
+        }
+    }
+
+    fn flushed(&self, flushed: Flushed) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let LogState::Open(log) = &mut state.log else { return };
+        match log.flushed(flushed) {
+            Ok(synced_offset) => state.local_end_moved(synced_offset, VISIBLE_BY_SYNC),
+            Err(error) => {
+                self.refusal(&error);
+                state.waiters.wake_all();
+            }
+        }
+    }
+}
+
+/// A parked request's place in a partition's waiter list; leaves it when dropped, so a client
+/// that goes away frees what waited for it (R41).
+pub struct ParkedAt {
+    partition: Arc<Partition>,
+    id: u64,
+}
+
+impl Drop for ParkedAt {
+    fn drop(&mut self) {
+        self.partition.lock().waiters.remove(self.id);
+    }
+}
+
+impl State {
+    /// Opens the log on first touch.
+    fn open(&mut self, partition: &Partition) -> Result<(), ResponseError> {
+        if self.closed {
+            return Err(ResponseError::UnknownTopicOrPartition);
+        }
+        let LogState::Unopened(at) = &self.log else { return Ok(()) };
+        let (name, config) = (partition.name.to_string(), settings::log_config(&self.config));
+        let cx = &partition.volume.log;
+        match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
+            Ok((log, _)) => {
+                self.leader.local_end_moved(log.log_end_offset());
+                self.log = LogState::Open(Box::new(log));
+                Ok(())
+            }
+            Err(error) => {
+                self.log = LogState::Offline;
+                Err(partition.refusal(&error))
+            }
+        }
+    }
+
+    fn progress(&mut self) -> Result<Progress, ResponseError> {
+        let high_watermark = self.leader.high_watermark();
+        let leader_epoch = self.leader.epoch;
+        let log = self.log.get()?;
+        let last_stable_offset = log.last_stable_offset_bound().unwrap_or(high_watermark);
+        Ok(Progress {
+            log_start_offset: log.log_start_offset(),
+            log_end_offset: log.log_end_offset(),
+            high_watermark,
+            last_stable_offset: last_stable_offset.min(high_watermark),
+            leader_epoch,
+        })
+    }
+
+    /// R86: a client that knows an older or a newer leader is told so.
+    fn check_epoch(&self, current_leader_epoch: LeaderEpoch) -> Result<(), ResponseError> {
+        match current_leader_epoch {
+            ..0 => Ok(()),
+            epoch if epoch < self.leader.epoch => Err(ResponseError::FencedLeaderEpoch),
+            epoch if epoch > self.leader.epoch => Err(ResponseError::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    fn local_end_moved(&mut self, end: Offset, bytes: u64) {
+        if self.leader.local_end_moved(end) {
+            self.waiters.advanced(bytes, self.leader.high_watermark());
+        }
+    }
+}
+
+impl LogState {
+    fn get(&mut self) -> Result<&mut Log, ResponseError> {
+        match self {
+            LogState::Open(log) => Ok(log),
+            LogState::Unopened(_) | LogState::Offline => Err(ResponseError::KafkaStorageError),
+        }
+    }
+}
+
+/// Whether a reader's last fetched epoch proves that its log is not a prefix of this one (R86).
+fn diverging_epoch(
+    log: &Log,
+    progress: &Progress,
+    at: &ReadAt,
+) -> Result<Option<(LeaderEpoch, Offset)>, ResponseError> {
+    let (epoch, end) = log.epoch_end_offset(at.last_fetched_epoch);
+    if epoch < 0 || at.offset < progress.log_start_offset {
+        return Err(ResponseError::OffsetOutOfRange);
+    }
+    let diverges = epoch < at.last_fetched_epoch || end < at.offset;
+    Ok(diverges.then_some((epoch, end)))
+}

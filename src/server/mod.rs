@@ -1,4 +1,71 @@
-//! (being built)
-pub mod accept;
-pub mod connection;
-pub mod frame;
+//! Sockets: accept, cut frames, keep answers in order. Knows bytes, frames and the order of
+//! answers; knows no API and no partition. A frame goes to `api::dispatch` and an
+//! [`api::Outcome`](crate::api::Outcome) comes back.
+
+mod accept;
+mod connection;
+mod frame;
+mod output;
+
+use tokio::sync::watch;
+
+use crate::broker::Core;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metadata::image::Endpoint;
+
+/// A running broker. Dropped without [`Broker::shutdown`] it stops as if killed.
+pub struct Broker {
+    core: Core,
+    ports: Vec<(String, u16)>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Broker {
+    /// Binds, boots, serves: a port in use is found before anything is written.
+    pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Broker> {
+        let mut bound = Vec::new();
+        let mut endpoints = Vec::new();
+        for listener in &config.listeners.broker {
+            let socket = accept::bind(listener, config.socket_listen_backlog_size)?;
+            endpoints.extend(endpoint(listener, socket.port()?));
+            bound.push(socket);
+        }
+        let core = Core::boot(config, clock, endpoints).await?;
+        let (stopping, stop) = watch::channel(false);
+        let mut ports = Vec::new();
+        for socket in bound {
+            ports.push((socket.name().to_owned(), socket.port()?));
+            socket.serve(core.shared(), &stop);
+        }
+        Ok(Broker { core, ports, stopping })
+    }
+
+    /// The port a listener is bound to; the kernel's choice where 0 was configured.
+    pub fn port(&self, listener: &str) -> Option<u16> {
+        self.ports.iter().find(|(name, _)| name == listener).map(|(_, port)| *port)
+    }
+
+    /// Returns if the broker can no longer do its work; it should be dropped then.
+    pub async fn failed(&self) {
+        self.core.failed().await;
+    }
+
+    /// Stops accepting, closes connections, and makes everything durable (storage.md section 7).
+    pub async fn shutdown(self) {
+        self.stopping.send_replace(true);
+        // Connections end at their next await; requests that are being appended are finished,
+        // since an append never waits.
+        self.core.shutdown().await;
+    }
+}
+
+fn endpoint(listener: &crate::config::Listener, port: u16) -> Option<Endpoint> {
+    let address = listener.advertised_at(port)?;
+    Some(Endpoint {
+        listener: listener.name.clone(),
+        host: address.host,
+        port: address.port,
+        security_protocol: listener.protocol,
+    })
+}

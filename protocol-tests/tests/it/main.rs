@@ -1,1 +1,11 @@
+//! What judges Ottla from outside, in one test binary.
 
+mod bounds;
+mod broker;
+mod clients;
+mod crash;
+mod fetch_codec;
+mod produce_codec;
+mod random;
+mod stored_batches;
+mod wire;

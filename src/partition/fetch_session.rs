@@ -20,6 +20,9 @@ const FINAL_EPOCH: i32 = -1;
 /// A session younger, or used more recently, than this is not evicted for another one's sake
 /// (Kafka: MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS).
 const EVICTION_MS: Millis = 120_000;
+/// Kafka deals its slots out to so many shards and loses the remainder (KAFKA-9401): with
+/// `max.incremental.fetch.session.cache.slots=1` there are no sessions (R87).
+const SHARDS: usize = 8;
 /// Partitions in all sessions together: about 32 MiB.
 const MAX_CACHED_PARTITIONS: usize = 200_000;
 
@@ -120,6 +123,7 @@ struct Cached {
 impl SessionCache {
     /// `slots` is `max.incremental.fetch.session.cache.slots`; `seed` makes ids unpredictable.
     pub fn new(slots: usize, seed: u64) -> SessionCache {
+        let slots = slots / SHARDS * SHARDS;
         SessionCache { slots, sessions: HashMap::new(), cached_partitions: 0, seed }
     }
 
@@ -164,6 +168,11 @@ impl SessionCache {
             return Ok(Begun { context: Context::Sessionless, wanted: Vec::new() });
         }
         let wanted = session.wanted();
+        if self.cached_partitions > MAX_CACHED_PARTITIONS {
+            // An answer without session id tells the client to open a new one.
+            self.remove(request.id);
+            return Ok(Begun { context: Context::Sessionless, wanted });
+        }
         Ok(Begun { context: Context::Incremental { id: request.id }, wanted })
     }
 
@@ -243,7 +252,7 @@ impl SessionCache {
                 evictable
                     .map(|(id, session)| (worth(session), *id))
                     .min()
-                    .filter(|(worth, _)| *worth <= (from_follower, size))
+                    .filter(|(worth, _)| *worth < (from_follower, size))
                     .map(|(_, id)| id)
             }
         };

@@ -126,19 +126,56 @@ fn r91_the_last_position_of_a_repeated_partition_wins() {
     assert_eq!(begun.wanted, [(key(0), at(3)), (key(1), at(2))]);
 }
 
+/// Opens a session over so many partitions; its id.
+fn open(cache: &mut SessionCache, partitions: i32, from_follower: bool, now: Millis) -> i32 {
+    let request = SessionRequest { from_follower, ..ask(0, 0) };
+    let asked: Vec<_> = (0..partitions).map(|p| (key(p), at(0))).collect();
+    let count = asked.len();
+    let begun = cache.begin(request, asked, &[], now).expect("full");
+    cache.finish(&begun, &vec![seen(0, false); count], now).session_id
+}
+
 #[test]
 fn r87_without_a_free_slot_the_answer_is_full_and_has_no_session() {
-    let mut cache = SessionCache::new(1, 1);
-    let mut open = |partitions: i32, follower: bool, now| {
-        let request = SessionRequest { from_follower: follower, ..ask(0, 0) };
-        let asked: Vec<_> = (0..partitions).map(|p| (key(p), at(0))).collect();
-        let count = asked.len();
-        let begun = cache.begin(request, asked, &[], now).expect("full");
-        cache.finish(&begun, &vec![seen(0, false); count], now).session_id
-    };
-    assert_ne!(open(2, false, 0), NO_SESSION);
-    assert_eq!(open(9, false, 1), NO_SESSION, "a young session is not evicted");
-    assert_ne!(open(1, true, 2), NO_SESSION, "but a follower evicts a client");
-    assert_eq!(open(9, false, 3), NO_SESSION, "and not the other way round");
-    assert_ne!(open(1, false, 3 + EVICTION_MS), NO_SESSION, "unused for long enough");
+    let mut cache = SessionCache::new(8, 1);
+    for _ in 0..8 {
+        assert_ne!(open(&mut cache, 2, false, 0), NO_SESSION);
+    }
+    assert_eq!(open(&mut cache, 9, false, 1), NO_SESSION, "a young session is not evicted");
+    assert_ne!(open(&mut cache, 1, true, 2), NO_SESSION, "but a follower evicts a client");
+    assert_ne!(open(&mut cache, 1, false, 2 + EVICTION_MS), NO_SESSION, "unused for long enough");
+}
+
+#[test]
+fn r87_slots_below_the_number_of_shards_are_none() {
+    for (slots, sessions) in [(0, 0), (1, 0), (7, 0), (8, 8), (1000, 1000)] {
+        let mut cache = SessionCache::new(slots, 1);
+        let opened = (0..1001).filter(|_| open(&mut cache, 1, false, 0) != NO_SESSION).count();
+        assert_eq!(opened, sessions, "{slots} slots");
+    }
+}
+
+#[test]
+fn an_aged_session_in_use_gives_way_to_a_larger_one_only() {
+    let mut cache = SessionCache::new(8, 1);
+    let ids: Vec<i32> = (0..8).map(|_| open(&mut cache, 2, false, 0)).collect();
+    for &id in &ids {
+        cache.begin(ask(id, 1), Vec::new(), &[], EVICTION_MS).expect("known");
+    }
+    let now = EVICTION_MS + 1;
+    assert_eq!(open(&mut cache, 2, false, now), NO_SESSION, "equals do not evict each other");
+    assert_ne!(open(&mut cache, 3, false, now), NO_SESSION);
+}
+
+#[test]
+fn a_session_that_outgrows_the_cache_ends_and_is_answered_in_full() {
+    let (mut cache, id) = opened();
+    let asked = (0..MAX_CACHED_PARTITIONS as i32 + 1).map(|p| (key(p), at(5))).collect();
+    let begun = cache.begin(ask(id, 1), asked, &[], 0).expect("known");
+    assert_eq!(begun.wanted.len(), MAX_CACHED_PARTITIONS + 1);
+    let seen = vec![seen(5, false); begun.wanted.len()];
+    let finished = cache.finish(&begun, &seen, 0);
+    assert_eq!(finished.session_id, NO_SESSION);
+    assert!(finished.mentions.iter().all(|&mentioned| mentioned));
+    assert_eq!(cache.cached_partitions, 0);
 }

@@ -1,0 +1,107 @@
+//! Ottla as its users run it: a process of its own, seen only through its port and its output.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// A running broker; killed, and its data removed, when dropped.
+pub struct Broker {
+    pub bootstrap: String,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Both fail only if it has already ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Broker {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Starts the newest build on an empty directory and a free port, and waits until it serves.
+pub fn start_process() -> Result<Broker> {
+    start_process_with(&[])
+}
+
+/// The same with settings `key=value`, which win over those of the harness.
+pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
+    let directory = TempDir::new()?;
+    let bootstrap = format!("127.0.0.1:{}", free_port()?);
+    let complaints = directory.path().join("stderr");
+    let mut child = Command::new(newest_build()?)
+        .args(["--override", &format!("listeners=PLAINTEXT://{bootstrap}")])
+        .arg("--override")
+        .arg(format!(
+            "log.dirs={}",
+            directory.path().join("data").display()
+        ))
+        .args(settings.iter().flat_map(|setting| ["--override", setting]))
+        .current_dir(directory.path())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&complaints)?)
+        .spawn()
+        .context("starting ottla")?;
+    let stdout = child.stdout.take().context("stdout is piped")?;
+    let broker = Broker {
+        bootstrap,
+        child,
+        _directory: directory,
+    };
+    if !says_ready(stdout) {
+        bail!(
+            "ottla is not ready: {}",
+            std::fs::read_to_string(complaints)?
+        );
+    }
+    Ok(broker)
+}
+
+/// Between this and the broker's bind somebody else may take the port; the kernel hands out free
+/// ports in no order that makes this likely.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn newest_build() -> Result<PathBuf> {
+    let this_test = std::env::current_exe()?; // target/PROFILE/deps/it-HASH
+    let target = this_test
+        .ancestors()
+        .nth(3)
+        .context("not in a target directory")?;
+    ["release/ottla", "debug/ottla"]
+        .map(|binary| target.join(binary))
+        .into_iter()
+        .filter_map(|binary| Some((binary.metadata().ok()?.modified().ok()?, binary)))
+        .max()
+        .map(|(_, binary)| binary)
+        .context("no ottla binary: run `cargo build --release`")
+}
+
+fn says_ready(stdout: ChildStdout) -> bool {
+    let (ready, is_ready) = mpsc::channel();
+    // Reads on after the ready line, or the broker would block on a full pipe.
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if line.contains("Kafka Server started") {
+                let _ = ready.send(()); // nobody listens after the deadline
+            }
+        }
+    });
+    is_ready.recv_timeout(READY_WITHIN).is_ok()
+}

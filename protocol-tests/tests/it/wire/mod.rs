@@ -1,0 +1,108 @@
+//! What clients may rely on, one rule at a time, in raw frames. Rule numbers stand in the names of
+//! the tests.
+//!
+//! `OTTLA_TEST_BOOTSTRAP` turns every test on a broker that already runs, a real Kafka: a test that
+//! it does not pass is wrong. Where Ottla differs on purpose the test names both answers, or is
+//! skipped there with the reason.
+
+mod api_versions;
+mod batch;
+mod calls;
+mod client;
+mod cluster;
+mod connection;
+mod every_version;
+mod fetch;
+mod formats;
+mod golden;
+mod legacy;
+mod metadata;
+mod offsets;
+mod produce;
+mod producers;
+mod refusals;
+mod sessions;
+mod topics;
+mod waiting;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::broker;
+use client::Client;
+
+/// The broker under test.
+pub struct Subject {
+    pub bootstrap: String,
+    /// None when the broker is a real Kafka.
+    ottla: Option<Arc<broker::Broker>>,
+}
+
+/// Tests that run at the same time share one Ottla; the last one to finish stops it.
+static SHARED: Mutex<Weak<broker::Broker>> = Mutex::new(Weak::new());
+
+/// The broker that most tests share. They use topics of their own.
+pub fn subject() -> Subject {
+    real_kafka().unwrap_or_else(|| {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let ottla = shared.upgrade().unwrap_or_else(|| start_ottla(&[]));
+        *shared = Arc::downgrade(&ottla);
+        Subject::ottla(ottla)
+    })
+}
+
+/// The shared Ottla; None, with the reason printed, where the subject is a real Kafka.
+pub fn ottla_only(reason: &str) -> Option<Subject> {
+    let subject = subject();
+    if subject.ottla.is_none() {
+        eprintln!("skipped on Kafka: {reason}");
+        return None;
+    }
+    Some(subject)
+}
+
+/// An Ottla that no other test touches, with settings of its own; None on a real Kafka.
+pub fn own_ottla(reason: &str, settings: &[&str]) -> Option<Subject> {
+    if real_kafka().is_some() {
+        eprintln!("skipped on Kafka: {reason}");
+        return None;
+    }
+    Some(Subject::ottla(start_ottla(settings)))
+}
+
+impl Subject {
+    pub fn connect(&self) -> Client {
+        Client::connect(&self.bootstrap)
+    }
+
+    /// Where Ottla deliberately answers otherwise than Kafka.
+    pub fn differs<T>(&self, ottla: T, kafka: T) -> T {
+        if self.ottla.is_some() { ottla } else { kafka }
+    }
+
+    /// Process id of Ottla.
+    pub fn pid(&self) -> u32 {
+        self.ottla.as_ref().expect("the subject is Ottla").pid()
+    }
+
+    fn ottla(ottla: Arc<broker::Broker>) -> Subject {
+        Subject {
+            bootstrap: ottla.bootstrap.clone(),
+            ottla: Some(ottla),
+        }
+    }
+}
+
+fn real_kafka() -> Option<Subject> {
+    let bootstrap = std::env::var("OTTLA_TEST_BOOTSTRAP").ok()?;
+    Some(Subject {
+        bootstrap,
+        ottla: None,
+    })
+}
+
+fn start_ottla(settings: &[&str]) -> Arc<broker::Broker> {
+    match broker::start_process_with(settings) {
+        Ok(ottla) => Arc::new(ottla),
+        Err(e) => panic!("{e:#}"),
+    }
+}

@@ -1,0 +1,268 @@
+//! Produce (0), v3–13; v0–2 are decoded and refused (R15). Appends one batch per partition, then
+//! answers, or waits for all of them together (R55–R70). v5 adds the log start offset, v8 record
+//! errors (KIP-467), v10 the current leader (KIP-951), v13 topic ids (KIP-516). Transactions are
+//! not served: a transactional batch is refused as one of a partition not in the transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::{HashMap, HashSet};
+use kafka_protocol::protocol::StrBytes;
+
+use super::answer::{Answer, ResponseHeader};
+use super::{Disconnect, Outcome, Parked, RequestContext};
+use crate::error::ResponseError;
+use crate::metadata::image::is_internal;
+use crate::partition::{ParkedAt, Partition, Until, Wait};
+use crate::protocol::batch::ValidBatch;
+use crate::protocol::produce::{
+    self, PartitionData, PartitionResponse, ProduceRequest, ProduceResponse, TopicData,
+    TopicResponse,
+};
+use crate::types::{Offset, TopicId};
+
+/// Only Kafka's own admin client may write to internal topics (R64, R72).
+const ADMIN_CLIENT: &str = "__admin_client";
+const FIRST_SERVED_VERSION: i16 = 3;
+const FIRST_VERSION_WITH_ZSTD: i16 = 7;
+const FIRST_FLEXIBLE_VERSION: i16 = 9;
+const FIRST_VERSION_WITH_ABORTABLE_ERROR: i16 = 11;
+const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
+
+pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
+    let request = produce::decode_request(cx.version(), body).map_err(Disconnect::malformed)?;
+    let acks = request.acks;
+    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let (response, unacknowledged) = append_all(cx, request);
+    if acks == 0 {
+        return match response.first_error() {
+            None => Ok(Outcome::NoAnswer),
+            Some(error) => Err(Disconnect::UnacknowledgedProduceFailed(error)),
+        };
+    }
+    let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
+    if unacknowledged.is_empty() {
+        return Ok(Outcome::Answer(encode(version, correlation_id, &response)));
+    }
+    Ok(Parked::shared(async move {
+        let response = await_all(response, unacknowledged, timeout).await;
+        encode(version, correlation_id, &response)
+    }))
+}
+
+fn encode(version: i16, correlation_id: i32, response: &ProduceResponse) -> Answer {
+    let header = ResponseHeader { correlation_id, flexible: version >= FIRST_FLEXIBLE_VERSION };
+    Answer::write(header, |out| response.encode(version, out))
+}
+
+/// An append whose acknowledgement must wait: where its entry stands, and for what it waits.
+struct Unacknowledged {
+    topic: usize,
+    entry: usize,
+    partition: Arc<Partition>,
+    next_offset: Offset,
+}
+
+/// R60: every partition is appended before anything is awaited.
+fn append_all(
+    cx: &RequestContext,
+    request: ProduceRequest,
+) -> (ProduceResponse, Vec<Unacknowledged>) {
+    let has_transactional_id = request.transactional_id.is_some();
+    let produce = Produce { cx, acks: request.acks, has_transactional_id };
+    let mut response = ProduceResponse::default();
+    let mut unacknowledged = Vec::new();
+    for topic in merged(request.topics) {
+        let repeated = repeated(&topic.partitions);
+        let mut partitions: Vec<PartitionResponse> = Vec::with_capacity(topic.partitions.len());
+        for data in topic.partitions {
+            let index = data.index;
+            if let Some(answered) = repeated.get(&index) {
+                // R63: one entry, and neither is appended.
+                if !answered.replace(true) {
+                    partitions.push(refused(index, ResponseError::InvalidRequest));
+                }
+                continue;
+            }
+            let waits_for = match produce.append(&topic.name, topic.topic_id, data) {
+                Ok((entry, waits_for)) => {
+                    partitions.push(entry);
+                    waits_for
+                }
+                Err(entry) => {
+                    partitions.push(*entry);
+                    None
+                }
+            };
+            if let Some((partition, next_offset)) = waits_for {
+                let (topic, entry) = (response.topics.len(), partitions.len() - 1);
+                unacknowledged.push(Unacknowledged { topic, entry, partition, next_offset });
+            }
+        }
+        let (name, topic_id) = (topic.name, topic.topic_id);
+        response.topics.push(TopicResponse { name, topic_id, partitions });
+    }
+    (response, unacknowledged)
+}
+
+/// R65: a topic named twice is merged into one entry.
+fn merged(topics: Vec<TopicData>) -> Vec<TopicData> {
+    let mut places: HashMap<(StrBytes, TopicId), usize> = HashMap::new();
+    let mut merged: Vec<TopicData> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        if let Some(&place) = places.get(&(topic.name.clone(), topic.topic_id)) {
+            merged[place].partitions.extend(topic.partitions);
+            continue;
+        }
+        places.insert((topic.name.clone(), topic.topic_id), merged.len());
+        merged.push(topic);
+    }
+    merged
+}
+
+/// The partitions named more than once, each with whether it has been answered.
+fn repeated(partitions: &[PartitionData]) -> HashMap<i32, std::cell::Cell<bool>> {
+    let mut seen = HashSet::with_capacity(if partitions.len() > 1 { partitions.len() } else { 0 });
+    let mut repeated = HashMap::new();
+    if partitions.len() > 1 {
+        for partition in partitions.iter().filter(|partition| !seen.insert(partition.index)) {
+            repeated.insert(partition.index, std::cell::Cell::new(false));
+        }
+    }
+    repeated
+}
+
+/// What the partitions of one request have in common.
+struct Produce<'a> {
+    cx: &'a RequestContext<'a>,
+    acks: i16,
+    has_transactional_id: bool,
+}
+
+/// The entry of what was appended and, if its acknowledgement must wait, for what.
+type Appended = (PartitionResponse, Option<(Arc<Partition>, Offset)>);
+
+impl Produce<'_> {
+    fn append(
+        &self,
+        name: &StrBytes,
+        topic_id: TopicId,
+        data: PartitionData,
+    ) -> Result<Appended, Box<PartitionResponse>> {
+        let index = data.index;
+        let refuse = |error| Box::new(refused(index, error));
+        let partition = self.find(name, topic_id, index).map_err(refuse)?;
+        let mut rules = partition.produce_rules();
+        rules.accept_zstd = self.cx.version() >= FIRST_VERSION_WITH_ZSTD;
+        let now = self.cx.shared.clock.wall_ms();
+        let batch = ValidBatch::from_produce(data.records, &rules, &partition.name.topic, index, now)
+            .map_err(|rejection| {
+                let mut entry = refused(index, rejection.error.code);
+                entry.error_message = rejection.error.message;
+                entry.record_errors = rejection.record_errors;
+                if rejection.found_by_log {
+                    entry.log_start_offset =
+                        partition.progress().map_or(-1, |progress| progress.log_start_offset);
+                }
+                Box::new(entry)
+            })?;
+        if batch.header().is_transactional() {
+            return Err(Box::new(self.refuse_transactional(index)));
+        }
+        let appended = partition.append(batch, self.acks == -1, now).map_err(|why| {
+            let mut entry = refused(index, why.error);
+            entry.log_start_offset = why.log_start_offset;
+            Box::new(entry)
+        })?;
+        let entry = PartitionResponse {
+            index,
+            error: None,
+            base_offset: appended.base_offset,
+            log_append_time: appended.log_append_time,
+            log_start_offset: appended.log_start_offset,
+            record_errors: Vec::new(),
+            error_message: None,
+            current_leader: None,
+        };
+        let must_wait = self.acks != 0
+            && (appended.flush.before_ack || self.acks == -1)
+            && !partition.is_replicated(appended.next_offset).unwrap_or(false);
+        Ok((entry, must_wait.then_some((partition, appended.next_offset))))
+    }
+
+    fn find(
+        &self,
+        name: &StrBytes,
+        topic_id: TopicId,
+        index: i32,
+    ) -> Result<Arc<Partition>, ResponseError> {
+        let partitions = &self.cx.shared.partitions;
+        let partition = match self.cx.version() >= FIRST_VERSION_WITH_TOPIC_IDS {
+            true => partitions.find_by_id(topic_id, index)?,
+            false => partitions.find(name, index)?,
+        };
+        if self.cx.version() < FIRST_SERVED_VERSION {
+            return Err(ResponseError::UnsupportedVersion);
+        }
+        if !(-1..=1).contains(&self.acks) {
+            return Err(ResponseError::InvalidRequiredAcks);
+        }
+        let by_admin = self.cx.peer.client_id.as_deref() == Some(ADMIN_CLIENT);
+        if is_internal(&partition.name.topic) && !by_admin {
+            return Err(ResponseError::InvalidTopicException);
+        }
+        Ok(partition)
+    }
+
+    /// R133: no transaction can be open, so none holds the partition.
+    fn refuse_transactional(&self, index: i32) -> PartitionResponse {
+        if !self.has_transactional_id {
+            return refused(index, ResponseError::TransactionalIdAuthorizationFailed);
+        }
+        if self.cx.version() >= FIRST_VERSION_WITH_ABORTABLE_ERROR {
+            return refused(index, ResponseError::TransactionAbortable);
+        }
+        let mut entry = refused(index, ResponseError::InvalidTxnState);
+        entry.error_message = Some("Partition was not added to the transaction".to_owned());
+        entry
+    }
+}
+
+fn refused(index: i32, error: ResponseError) -> PartitionResponse {
+    PartitionResponse::refused(index, error)
+}
+
+/// Waits until every append is acknowledged, under one deadline; what is not by then timed out.
+async fn await_all(
+    mut response: ProduceResponse,
+    unacknowledged: Vec<Unacknowledged>,
+    timeout: Duration,
+) -> ProduceResponse {
+    let wait = Wait::new(unacknowledged.len() as i64);
+    let parked: Vec<ParkedAt> = unacknowledged
+        .iter()
+        .map(|append| append.partition.park(&wait, Until::HighWatermark(append.next_offset)))
+        .collect();
+    let is_open = |append: &&Unacknowledged| {
+        matches!(append.partition.is_replicated(append.next_offset), Ok(false))
+    };
+    let deadline = tokio::time::Instant::now() + timeout;
+    // What moved before it was parked is not counted down, so look again after each wake-up.
+    while unacknowledged.iter().any(|append| is_open(&append)) {
+        if tokio::time::timeout_at(deadline, wait.woken()).await.is_err() {
+            break;
+        }
+    }
+    drop(parked);
+    for append in &unacknowledged {
+        let error = match append.partition.is_replicated(append.next_offset) {
+            Ok(true) => continue,
+            Ok(false) => ResponseError::RequestTimedOut,
+            Err(error) => error,
+        };
+        let entry = &mut response.topics[append.topic].partitions[append.entry];
+        *entry = refused(entry.index, error);
+    }
+    response
+}

@@ -1,0 +1,207 @@
+//! One log directory as partitions use it: its shared log context, its offset checkpoints, and
+//! which partition directories were found in it at the start.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+
+use super::Partition;
+use crate::clock::Clock;
+use crate::log::checkpoints::{CheckpointFile, Checkpoints};
+use crate::log::partition_dirs::{self, Aside, DirectoryKind};
+use crate::log::flusher::Flusher;
+use crate::log::flush::FlushNeed;
+use crate::log::{LogContext, OpenAt};
+use crate::types::{Millis, Offset, TopicId, TopicPartition};
+
+/// See the module.
+pub struct Volume {
+    pub log: Arc<LogContext>,
+    /// The last stop of the whole broker was clean.
+    clean: bool,
+    checkpoints: Mutex<Checkpoints>,
+    /// Partition directories found at the start and not claimed by the metadata yet.
+    found: Mutex<HashMap<TopicPartition, Option<TopicId>>>,
+    /// How many partitions were placed here.
+    partitions: AtomicUsize,
+    /// Directories of deleted topics, each with the monotonic time to remove it.
+    to_unlink: Mutex<Vec<(Millis, PathBuf)>>,
+    /// `None` once the broker stops.
+    flusher: RwLock<Option<Flusher>>,
+}
+
+impl Volume {
+    /// Reads checkpoints and directory names; opens no log. Directories of deleted topics are
+    /// left for [`Volume::remove_deleted`].
+    pub fn open(log: Arc<LogContext>, clean: bool, clock: Clock) -> io::Result<Volume> {
+        let checkpoints = log.directory.read_checkpoints()?;
+        let mut found = HashMap::new();
+        for (name, kind) in log.directory.list()? {
+            if let DirectoryKind::Partition(partition) = kind {
+                let topic_id = partition_dirs::read_topic_id(&log.path().join(name))?;
+                found.insert(partition, topic_id);
+            }
+        }
+        let flusher = Flusher::start(log.clone(), clock)?;
+        Ok(Volume {
+            log,
+            clean,
+            checkpoints: Mutex::new(checkpoints),
+            found: Mutex::new(found),
+            partitions: AtomicUsize::new(0),
+            to_unlink: Mutex::default(),
+            flusher: RwLock::new(Some(flusher)),
+        })
+    }
+
+    /// Whether the partition's files are here; they are the caller's from now on. Files of an
+    /// older topic of that name are set aside (storage.md section 10).
+    pub fn claim(&self, partition: &TopicPartition, topic_id: TopicId) -> io::Result<bool> {
+        match lock(&self.found).remove(partition) {
+            None => Ok(false),
+            // Without a readable id the name decides; opening the log repairs the file.
+            Some(None) => Ok(true),
+            Some(Some(id)) if id == topic_id => Ok(true),
+            Some(Some(_)) => {
+                self.set_aside(partition, Aside::Stray)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Passes on what an append wants; costs nothing where it wants nothing.
+    pub fn request_flush(&self, partition: &Arc<Partition>, need: FlushNeed) {
+        if need.is_none() {
+            return;
+        }
+        let flusher = self.flusher.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flusher) = &*flusher {
+            flusher.request(partition, need);
+        }
+    }
+
+    /// Ends the flusher; before the logs are closed.
+    pub fn stop_flusher(&self) {
+        *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How many partitions were placed here since the start.
+    pub fn partitions(&self) -> usize {
+        self.partitions.load(Ordering::Relaxed)
+    }
+
+    pub fn holds_one_more(&self) {
+        self.partitions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the metadata did not claim belongs to no topic: it is kept under another name.
+    pub fn set_unclaimed_aside(&self) -> io::Result<()> {
+        let unclaimed: Vec<TopicPartition> = lock(&self.found).drain().map(|(p, _)| p).collect();
+        for partition in unclaimed {
+            self.set_aside(&partition, Aside::Stray)?;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, partition: &TopicPartition, why: Aside) -> io::Result<()> {
+        let path = self.log.directory.set_aside(partition, why)?;
+        self.forget(partition);
+        tracing::warn!(%partition, path = %path.display(), "set a partition directory aside");
+        Ok(())
+    }
+
+    /// Takes its name from the directory of a deleted topic that was never opened; `None` if it
+    /// was never written.
+    pub fn set_deleted_aside(&self, partition: &TopicPartition) -> io::Result<Option<PathBuf>> {
+        match self.log.directory.set_aside(partition, Aside::Delete) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a directory once `file.delete.delay.ms` is over; `at` is monotonic time.
+    pub fn unlink_at(&self, path: PathBuf, at: Millis) {
+        lock(&self.to_unlink).push((at, path));
+    }
+
+    /// Removes what is due.
+    pub fn unlink_due(&self, now: Millis) -> io::Result<()> {
+        let due: Vec<_> = lock(&self.to_unlink).extract_if(.., |(at, _)| *at <= now).collect();
+        due.into_iter().try_for_each(|(_, path)| std::fs::remove_dir_all(path))
+    }
+
+    /// Removes what deleted topics left behind before the last stop. Not for the start-up path.
+    pub fn remove_deleted(&self) -> io::Result<()> {
+        for (name, kind) in self.log.directory.list()? {
+            if kind == DirectoryKind::Aside(Aside::Delete) {
+                std::fs::remove_dir_all(self.log.path().join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the checkpoints know of a partition that is about to be opened.
+    pub fn open_at(&self, partition: &TopicPartition, now: Millis) -> OpenAt {
+        let checkpoints = lock(&self.checkpoints);
+        let recovery_point = checkpoints.offset(CheckpointFile::RecoveryPoint, partition);
+        let unnamed = checkpoints.is_readable(CheckpointFile::RecoveryPoint).then_some(0);
+        OpenAt {
+            clean: self.clean,
+            recovery_point: recovery_point.or(unnamed),
+            log_start_offset: checkpoints.offset(CheckpointFile::LogStart, partition),
+            high_watermark: checkpoints.offset(CheckpointFile::HighWatermark, partition),
+            defer_sync: false,
+            now,
+        }
+    }
+
+    /// Notes what the next checkpoint round writes.
+    pub fn note(&self, partition: &TopicPartition, offsets: CheckpointedOffsets) {
+        let mut checkpoints = lock(&self.checkpoints);
+        checkpoints.set(CheckpointFile::RecoveryPoint, partition, offsets.recovery_point);
+        checkpoints.set(CheckpointFile::HighWatermark, partition, offsets.high_watermark);
+        // Kafka lists a start only where it is not what the first segment says.
+        if offsets.log_start_offset > 0 {
+            checkpoints.set(CheckpointFile::LogStart, partition, offsets.log_start_offset);
+        }
+    }
+
+    /// Drops a partition from all checkpoints.
+    pub fn forget(&self, partition: &TopicPartition) {
+        lock(&self.checkpoints).forget(partition);
+    }
+
+    /// A checkpoint round. A failure takes the directory offline: a checkpoint that cannot be
+    /// written is as bad as data that cannot (storage.md section 12).
+    pub fn write_checkpoints(&self) {
+        if self.log.directory.is_offline() {
+            return;
+        }
+        if let Err(error) = lock(&self.checkpoints).write() {
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    self.log.directory.mark_full();
+                }
+                _ => {
+                    self.log.directory.mark_offline(format!("cannot write checkpoints: {error}"));
+                }
+            }
+        }
+    }
+}
+
+/// What the checkpoints keep of a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointedOffsets {
+    pub recovery_point: Offset,
+    pub log_start_offset: Offset,
+    pub high_watermark: Offset,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
