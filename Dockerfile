@@ -12,7 +12,8 @@ FROM ${BASE_IMAGE} AS layout
 # Group 0 may do what the user may: some platforms run images under a random uid of that group.
 # The user is written by hand because bases differ in their tools for it.
 RUN echo 'ottla:x:1000:0:Ottla:/var/lib/kafka:/bin/sh' >> /etc/passwd \
- && mkdir -p /etc/ottla /var/lib/kafka/data \
+ && mkdir -p /etc/ottla /opt/ottla /var/lib/kafka/data \
+ && ln -s /opt/ottla/ottla /usr/bin/ottla \
  && chown -R 1000:0 /var/lib/kafka \
  && chmod -R g=u /var/lib/kafka
 COPY scripts/container/config.toml /etc/ottla/config.toml
@@ -24,8 +25,10 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=2s --timeout=2s --start-period=10s CMD ["/usr/bin/ottla", "healthcheck"]
 CMD ["/usr/bin/ottla", "server"]
 
+# Builders without BuildKit come through here on their way to `release`, with or without a binary:
+# the pattern lets it be absent.
 FROM layout AS prebuilt
-COPY dist/ottla /usr/bin/ottla
+COPY LICENSE dist/ottl[a] /opt/ottla/
 
 FROM ${BUILDER_IMAGE} AS builder
 WORKDIR /source
@@ -33,4 +36,5 @@ COPY . .
 RUN cargo build --release --locked --package ottla
 
 FROM layout AS release
-COPY --from=builder /source/target/release/ottla /usr/bin/ottla
+COPY LICENSE /opt/ottla/
+COPY --from=builder /source/target/release/ottla /opt/ottla/

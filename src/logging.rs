@@ -19,6 +19,7 @@ pub fn start(level: &str) -> anyhow::Result<()> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(false)
         .event_format(KafkaShape {
             clock: Clock::system(),
         })

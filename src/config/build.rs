@@ -75,15 +75,8 @@ pub(super) fn config(
         topic_defaults: TopicDefaults::from_settings(&settings),
         log_flush_offset_checkpoint_interval_ms: settings
             .typed("log.flush.offset.checkpoint.interval.ms")?,
-        log_flush_start_offset_checkpoint_interval_ms: settings
-            .typed("log.flush.start.offset.checkpoint.interval.ms")?,
-        log_flush_scheduler_interval_ms: settings.typed("log.flush.scheduler.interval.ms")?,
-        replica_high_watermark_checkpoint_interval_ms: settings
-            .typed("replica.high.watermark.checkpoint.interval.ms")?,
         producer_id_expiration_ms: settings.typed("producer.id.expiration.ms")?,
         socket_request_max_bytes: settings.typed("socket.request.max.bytes")?,
-        socket_send_buffer_bytes: settings.typed("socket.send.buffer.bytes")?,
-        socket_receive_buffer_bytes: settings.typed("socket.receive.buffer.bytes")?,
         socket_listen_backlog_size: settings
             .explicit("socket.listen.backlog.size")
             .map(|_| settings.typed("socket.listen.backlog.size"))

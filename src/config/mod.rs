@@ -58,15 +58,8 @@ pub struct Config {
     /// What a topic key is worth without an override.
     pub topic_defaults: TopicDefaults,
     pub log_flush_offset_checkpoint_interval_ms: Millis,
-    pub log_flush_start_offset_checkpoint_interval_ms: Millis,
-    pub log_flush_scheduler_interval_ms: Millis,
-    pub replica_high_watermark_checkpoint_interval_ms: Millis,
     pub producer_id_expiration_ms: Millis,
     pub socket_request_max_bytes: i32,
-    /// -1 leaves it to the system.
-    pub socket_send_buffer_bytes: i32,
-    /// -1 leaves it to the system.
-    pub socket_receive_buffer_bytes: i32,
     /// `None` where nobody set it: the server has a default of its own (R39).
     pub socket_listen_backlog_size: Option<i32>,
     /// `i64::MAX`: an idle connection is never closed.

@@ -55,7 +55,7 @@ keys! { pub const KEYS:
         "How long a record stays uncompacted at least.";
     Honoured Int "min.insync.replicas" = "1", AtLeast(1), Dynamic, ["min.insync.replicas"]:
         "How many replicas must be in sync for a write with acks=all.";
-    NoEffect Boolean "preallocate" = "false", Any, Dynamic, ["log.preallocate"]:
+    Honoured Boolean "preallocate" = "false", Any, Dynamic, ["log.preallocate"]:
         "Whether a new segment file is created at its full size.";
     NotYet Boolean "remote.log.copy.disable" = "false", Any, Dynamic:
         "Whether a tiered topic stops moving segments to remote storage.";

@@ -200,13 +200,17 @@ fn smallest_segment(minima: Minima) -> i64 {
     }
 }
 
-/// Java's `Double.parseDouble` for decimal numbers; NaN, which Kafka lets through, is refused.
+/// Java's `Double.parseDouble` for decimal numbers; NaN and infinity, which Kafka lets through,
+/// are refused.
 fn java_double(text: &str) -> Option<f64> {
     let digits = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
     let plain = digits
         .bytes()
         .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    digits.parse().ok().filter(|_| plain)
+    digits
+        .parse()
+        .ok()
+        .filter(|number: &f64| plain && number.is_finite())
 }
 
 /// Java's `Double.toString`: always a point, and an exponent outside 10^-3 to 10^7.

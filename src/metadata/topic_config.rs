@@ -13,8 +13,6 @@ use crate::protocol::validate::ProduceRules;
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     pub cleanup: Cleanup,
-    pub retention_ms: i64,
-    pub retention_bytes: i64,
     pub segment_bytes: i32,
     pub segment_ms: i64,
     pub segment_jitter_ms: i64,
@@ -24,10 +22,6 @@ pub struct TopicConfig {
     pub flush_messages: i64,
     pub flush_ms: i64,
     pub preallocate: bool,
-    pub delete_retention_ms: i64,
-    pub min_cleanable_dirty_ratio: f64,
-    pub min_compaction_lag_ms: i64,
-    pub max_compaction_lag_ms: i64,
     pub max_message_bytes: i32,
     /// `compression.type`; `None` is `producer`: stored as sent.
     pub compression: Option<Codec>,
@@ -37,7 +31,6 @@ pub struct TopicConfig {
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub min_insync_replicas: i32,
-    pub unclean_leader_election: bool,
 }
 
 /// `cleanup.policy`; neither keeps everything.
@@ -63,8 +56,6 @@ impl TopicConfig {
                 delete: policies().any(|one| one == "delete"),
                 compact: policies().any(|one| one == "compact"),
             },
-            retention_ms: values.long("retention.ms"),
-            retention_bytes: values.long("retention.bytes"),
             segment_bytes: values.int("segment.bytes"),
             segment_ms: values.long("segment.ms"),
             segment_jitter_ms: values.long("segment.jitter.ms"),
@@ -74,10 +65,6 @@ impl TopicConfig {
             flush_messages: values.long("flush.messages"),
             flush_ms: values.long("flush.ms"),
             preallocate: values.flag("preallocate"),
-            delete_retention_ms: values.long("delete.retention.ms"),
-            min_cleanable_dirty_ratio: values.double("min.cleanable.dirty.ratio"),
-            min_compaction_lag_ms: values.long("min.compaction.lag.ms"),
-            max_compaction_lag_ms: values.long("max.compaction.lag.ms"),
             max_message_bytes: values.int("max.message.bytes"),
             compression,
             compression_level: match compression {
@@ -93,7 +80,6 @@ impl TopicConfig {
             timestamp_before_max_ms: values.long("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: values.long("message.timestamp.after.max.ms"),
             min_insync_replicas: values.int("min.insync.replicas"),
-            unclean_leader_election: values.flag("unclean.leader.election.enable"),
         }
     }
 
@@ -188,10 +174,6 @@ impl<'a> Values<'a> {
         self.text(name).parse().unwrap_or_default()
     }
 
-    fn double(&self, name: &str) -> f64 {
-        self.text(name).parse().unwrap_or_default()
-    }
-
     fn flag(&self, name: &str) -> bool {
         self.text(name) == "true"
     }
@@ -221,7 +203,7 @@ mod tests {
     #[test]
     fn overrides_stand_above_the_brokers_settings_and_those_above_the_defaults() {
         let broker = pairs(&[
-            ("log.retention.hours", "1"),
+            ("log.roll.hours", "1"),
             ("message.max.bytes", "5000"),
             ("compression.type", "zstd"),
         ]);
@@ -239,7 +221,7 @@ mod tests {
                 compact: true
             }
         );
-        assert_eq!(topic.retention_ms, 3_600_000);
+        assert_eq!(topic.segment_ms, 3_600_000);
         assert_eq!(topic.max_message_bytes, 6000);
         // Made under the development profile, read without it.
         assert_eq!(topic.segment_bytes, 1024);
@@ -253,9 +235,9 @@ mod tests {
 
     #[test]
     fn an_override_that_no_longer_fits_counts_as_absent() {
-        let overrides = pairs(&[("retention.ms", "soon"), ("no.such.key", "1")]);
+        let overrides = pairs(&[("segment.ms", "soon"), ("no.such.key", "1")]);
         let topic = TopicConfig::resolve(&overrides, &TopicDefaults::builtin());
-        assert_eq!(topic.retention_ms, 604_800_000);
+        assert_eq!(topic.segment_ms, 604_800_000);
     }
 
     #[test]

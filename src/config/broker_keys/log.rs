@@ -39,16 +39,16 @@ keys! { pub(super) const KEYS:
     Honoured Long "log.flush.interval.ms" = null, Any, Dynamic:
         "How long a record may stay unsynced. Unset, `log.flush.scheduler.interval.ms` decides.";
     Honoured Long "log.flush.scheduler.interval.ms" = "9223372036854775807", Any, ReadOnly:
-        "How often partitions are checked for a due sync.";
+        "Where `log.flush.interval.ms` is unset: how long a record may stay unsynced.";
     Honoured Int "log.flush.offset.checkpoint.interval.ms" = "60000", AtLeast(0), ReadOnly:
-        "How often recovery points are written.";
-    Honoured Int "log.flush.start.offset.checkpoint.interval.ms" = "60000", AtLeast(0), ReadOnly:
-        "How often log start offsets are written.";
+        "How often recovery points, log start offsets and high watermarks are written.";
+    NoEffect Int "log.flush.start.offset.checkpoint.interval.ms" = "60000", AtLeast(0), ReadOnly:
+        "How often log start offsets are written. They are written together with recovery points.";
     Honoured Int "log.index.interval.bytes" = "4096", AtLeast(0), Dynamic:
         "How many bytes of records lie between two entries of the offset index.";
     Honoured Int "log.index.size.max.bytes" = "10485760", AtLeast(4), Dynamic:
         "The largest offset index; a full one starts a new segment.";
-    NoEffect Boolean "log.preallocate" = "false", Any, Dynamic:
+    Honoured Boolean "log.preallocate" = "false", Any, Dynamic:
         "Whether a new segment file is created at its full size.";
     Honoured String "log.message.timestamp.type"
         = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Dynamic:

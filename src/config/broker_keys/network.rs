@@ -6,10 +6,10 @@ use crate::config::refusal;
 keys! { pub(super) const KEYS:
     Honoured Int "socket.request.max.bytes" = "104857600", AtLeast(1), ReadOnly:
         "The largest request.";
-    Honoured Int "socket.send.buffer.bytes" = "102400", Any, ReadOnly:
-        "The send buffer of a connection; -1 leaves it to the system.";
-    Honoured Int "socket.receive.buffer.bytes" = "102400", Any, ReadOnly:
-        "The receive buffer of a connection; -1 leaves it to the system.";
+    NoEffect Int "socket.send.buffer.bytes" = "102400", Any, ReadOnly:
+        "The send buffer of a connection. The system sizes it.";
+    NoEffect Int "socket.receive.buffer.bytes" = "102400", Any, ReadOnly:
+        "The receive buffer of a connection. The system sizes it.";
     Honoured Int "socket.listen.backlog.size" = "50", AtLeast(1), ReadOnly:
         "How many connections may wait to be accepted. Unset, at least 4096.";
     Honoured Long "connections.max.idle.ms" = "600000", Any, ReadOnly:

@@ -16,8 +16,8 @@ keys! { pub(super) const KEYS:
         "The bytes a follower asks for in one fetch.";
     NotYet Int "replica.fetch.backoff.ms" = "1000", AtLeast(0), ReadOnly:
         "How long a follower rests after a failed fetch.";
-    Honoured Long "replica.high.watermark.checkpoint.interval.ms" = "5000", Any, ReadOnly:
-        "How often high watermarks are written.";
+    NoEffect Long "replica.high.watermark.checkpoint.interval.ms" = "5000", Any, ReadOnly:
+        "How often high watermarks are written. They are written together with recovery points.";
     NoEffect Int "replica.socket.receive.buffer.bytes" = "65536", Any, ReadOnly:
         "The receive buffer of a follower's connection.";
     NotYet Int "replica.socket.timeout.ms" = "30000", Any, ReadOnly:
