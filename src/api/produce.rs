@@ -13,7 +13,6 @@ use kafka_protocol::protocol::StrBytes;
 use super::answer::{Answer, ResponseHeader};
 use super::{Disconnect, Outcome, Parked, RequestContext};
 use crate::error::ResponseError;
-use crate::log::Urgency;
 use crate::metadata::image::is_internal;
 use crate::partition::{ParkedAt, Partition, Until, Wait};
 use crate::protocol::batch::ValidBatch;
@@ -46,11 +45,10 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     if unacknowledged.is_empty() {
         return Ok(Outcome::Answer(encode(version, correlation_id, &response)));
     }
-    let answer = Box::pin(async move {
+    Ok(Parked::shared(async move {
         let response = await_all(response, unacknowledged, timeout).await;
-        Ok(Some(encode(version, correlation_id, &response)))
-    });
-    Ok(Outcome::Park(Parked { answer, exclusive: false }))
+        encode(version, correlation_id, &response)
+    }))
 }
 
 fn encode(version: i16, correlation_id: i32, response: &ProduceResponse) -> Answer {
@@ -188,7 +186,7 @@ impl Produce<'_> {
             current_leader: None,
         };
         let must_wait = self.acks != 0
-            && (appended.flush == Urgency::BeforeAck || self.acks == -1)
+            && (appended.flush.before_ack || self.acks == -1)
             && !partition.is_replicated(appended.next_offset).unwrap_or(false);
         Ok((entry, must_wait.then_some((partition, appended.next_offset))))
     }

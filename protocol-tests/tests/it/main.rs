@@ -3,6 +3,7 @@
 mod bounds;
 mod broker;
 mod clients;
+mod crash;
 mod fetch_codec;
 mod produce_codec;
 mod random;

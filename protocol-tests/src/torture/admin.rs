@@ -1,0 +1,126 @@
+//! Topics that come and go while the broker is killed, and producer ids: what the metadata log
+//! has acknowledged must be there after every restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use ottla::types::TopicId;
+
+use super::check::Findings;
+use super::random::Random;
+use crate::client::Connection;
+
+/// Creations and deletions per round of load: each costs the broker syncs that a machine without
+/// a fast disk would spend the whole round in.
+const CHANGES_PER_ROUND: usize = 6;
+const BETWEEN_CHANGES: Duration = Duration::from_millis(15);
+const NAMES: u64 = 8;
+
+/// What is known of the cluster's metadata.
+pub struct Admin {
+    topics: BTreeMap<String, Known>,
+    cluster_id: Option<String>,
+    producer_ids: BTreeSet<i64>,
+    random: Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Present(TopicId),
+    Absent,
+    /// A change was not answered: this topic, no topic, or a new one.
+    InDoubt,
+}
+
+impl Admin {
+    pub fn new(seed: u64) -> Admin {
+        Admin {
+            topics: BTreeMap::new(),
+            cluster_id: None,
+            producer_ids: BTreeSet::new(),
+            random: Random::new(seed),
+        }
+    }
+
+    /// Notes a topic that must stay.
+    pub fn created(&mut self, name: &str, id: TopicId) {
+        self.topics.insert(name.to_owned(), Known::Present(id));
+    }
+
+    /// Notes a producer id; says so if it was given out before (R71).
+    pub fn took_producer_id(&mut self, id: i64, findings: &mut Findings) {
+        if !self.producer_ids.insert(id) {
+            findings.say(format!("the producer id {id} was given out twice"));
+        }
+    }
+
+    /// Creates and deletes topics until enough is done, or `stop`, or the broker goes away. An
+    /// error is a violation.
+    pub fn load(&mut self, bootstrap: &str, stop: &AtomicBool) -> Result<()> {
+        let Ok(mut connection) = Connection::open(bootstrap) else {
+            return Ok(());
+        };
+        for _ in 0..CHANGES_PER_ROUND {
+            std::thread::sleep(BETWEEN_CHANGES);
+            if stop.load(Ordering::Relaxed) || !self.change(&mut connection)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One creation or deletion; false if it was not answered.
+    fn change(&mut self, connection: &mut Connection) -> Result<bool> {
+        let name = format!("come-and-go-{}", self.random.below(NAMES));
+        let before = self.topics.insert(name.clone(), Known::InDoubt);
+        let after = match before {
+            Some(Known::Present(_)) => match connection.delete_topic(&name) {
+                Ok(Ok(())) => Known::Absent,
+                Ok(Err(error)) => anyhow::bail!("deleting {name} was answered {error:?}"),
+                Err(_) => return Ok(false),
+            },
+            Some(Known::Absent) | None => match connection.create_topic(&name, 3, &[]) {
+                Ok(Ok(id)) => Known::Present(id),
+                Ok(Err(error)) => anyhow::bail!("creating {name} was answered {error:?}"),
+                Err(_) => return Ok(false),
+            },
+            Some(Known::InDoubt) => return Ok(true),
+        };
+        self.topics.insert(name, after);
+        Ok(true)
+    }
+
+    /// Compares what a restarted broker says with what it acknowledged, and settles what was in
+    /// doubt.
+    pub fn check(&mut self, bootstrap: &str, findings: &mut Findings) -> Result<()> {
+        let metadata = Connection::open(bootstrap)?.metadata()?;
+        let cluster_id = metadata.cluster_id.map(|id| id.to_string());
+        if self.cluster_id.is_some() && self.cluster_id != cluster_id {
+            findings.say(format!(
+                "cluster {:?} became {cluster_id:?}",
+                self.cluster_id
+            ));
+        }
+        self.cluster_id = cluster_id;
+        let found: BTreeMap<String, TopicId> = metadata
+            .topics
+            .into_iter()
+            .filter_map(|topic| Some((topic.name?.to_string(), TopicId(topic.topic_id))))
+            .collect();
+        for name in found.keys().filter(|name| !self.topics.contains_key(*name)) {
+            findings.say(format!("nobody created the topic {name}"));
+        }
+        for (name, known) in &mut self.topics {
+            let now = found
+                .get(name)
+                .map_or(Known::Absent, |&id| Known::Present(id));
+            if *known != Known::InDoubt && *known != now {
+                findings.say(format!("the topic {name} was {known:?} and is {now:?}"));
+            }
+            *known = now;
+        }
+        Ok(())
+    }
+}
