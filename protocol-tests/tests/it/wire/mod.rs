@@ -79,7 +79,7 @@ pub fn own_ottla(reason: &str, settings: &[&str]) -> Option<Subject> {
 
 impl Subject {
     pub fn connect(&self) -> Client {
-        Client::connect(&self.bootstrap)
+        Client::connect(&self.bootstrap).holding(self.ottla.clone())
     }
 
     /// Where Ottla deliberately answers otherwise than Kafka.
