@@ -87,16 +87,27 @@ enum InFlight {
     Parked(Parked),
 }
 
+/// How far the requests that have arrived in full were started.
+enum Started {
+    All,
+    /// More may have arrived.
+    UpToTheLimit,
+}
+
 impl Connection {
     /// Ends with the reason, never with success: a connection has no natural end.
     async fn run(&mut self, stopping: &mut watch::Receiver<bool>) -> Closed {
         loop {
-            let step = match self.start_requests() {
-                Ok(()) => self.send_answers().await,
-                Err(closed) => Err(closed),
-            };
-            if let Err(closed) = step {
+            let started = self.start_requests();
+            // Also what was asked before a request that ends the connection.
+            if let Err(closed) = self.send_answers().await {
                 return closed;
+            }
+            match started {
+                Err(closed) => return closed,
+                // The rest has been received already: no read will announce it.
+                Ok(Started::UpToTheLimit) if self.may_start() => continue,
+                Ok(_) => {}
             }
             if let Err(closed) = self.wait(stopping).await {
                 return closed;
@@ -105,9 +116,9 @@ impl Connection {
     }
 
     /// Starts every request that has arrived in full and may start now.
-    fn start_requests(&mut self) -> Result<(), Closed> {
+    fn start_requests(&mut self) -> Result<Started, Closed> {
         while self.may_start() {
-            let Some(frame) = self.frames.next_frame()? else { break };
+            let Some(frame) = self.frames.next_frame()? else { return Ok(Started::All) };
             self.last_active_ms = self.shared.clock.monotonic_ms();
             match api::dispatch(&self.shared, &mut self.peer, frame) {
                 Ok(Outcome::Answer(answer)) => self.in_flight.push_back(InFlight::Answered(answer)),
@@ -116,7 +127,7 @@ impl Connection {
                 Err(disconnect) => return Err(disconnect.into()),
             }
         }
-        Ok(())
+        Ok(Started::UpToTheLimit)
     }
 
     fn may_start(&self) -> bool {
