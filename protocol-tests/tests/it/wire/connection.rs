@@ -65,6 +65,23 @@ fn r35_a_request_behind_a_waiting_fetch_is_answered_after_it() {
 }
 
 #[test]
+fn r35_what_was_asked_before_a_bad_request_is_answered() {
+    let subject = subject();
+    let topic = subject.topic("r35");
+    let mut client = subject.connect();
+    let produce = one_batch(&topic, -1, Batch::numbered(1).bytes());
+    let good = framed(&message(PRODUCE, 1, None, &produce));
+    let bad = framed(&[0xff; 20]);
+    client.send_bytes(&[good.clone(), good, bad].concat());
+    for base_offset in 0..2 {
+        let answer = decode::<ProduceRequest>(PRODUCE, 1, client.read_frame());
+        let partition = &answer.responses[0].partition_responses[0];
+        assert_eq!(partition.base_offset, base_offset);
+    }
+    client.expect_close();
+}
+
+#[test]
 fn r36_acks_0_appends_and_is_never_answered() {
     let subject = subject();
     let topic = subject.topic("r36");

@@ -13,6 +13,8 @@ use super::calls::{PRODUCE, poll, produce_request};
 use super::own_ottla;
 
 const REQUESTS: u64 = 1_000;
+/// Until then the broker retains what it is sent, and its heap grows page by page.
+const WARM_UP: u64 = 2_000;
 /// Wait for the socket, read the request, write the batch, send the answer.
 const CALLS_PER_REQUEST: u64 = 4;
 /// What the broker does beside the requests meanwhile: timers, flushes, checkpoints.
@@ -34,7 +36,7 @@ fn a_produce_request_costs_four_system_calls_and_no_hand_off() {
             assert_eq!(client.produce_one(PRODUCE, &request).error_code, 0);
         }
     };
-    produce(100);
+    produce(WARM_UP);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let table = directory.path().join("calls");
     let strace = match attach(subject.pid(), &table) {
