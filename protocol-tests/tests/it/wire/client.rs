@@ -149,6 +149,13 @@ impl Client {
         assert!(bytes.is_empty(), "answered before closing: {bytes:02x?}");
     }
 
+    /// Waits until an answer has begun to come, and leaves it in the connection.
+    #[track_caller]
+    pub fn expect_answers(&mut self) {
+        let peeked = self.stream.peek(&mut [0]);
+        assert!(matches!(peeked, Ok(1)), "no answer: {peeked:?}");
+    }
+
     /// Neither an answer nor a close for a while.
     #[track_caller]
     pub fn expect_silence(&mut self) {

@@ -16,6 +16,7 @@ mod fetch;
 mod formats;
 mod golden;
 mod hostile;
+mod large;
 mod legacy;
 mod metadata;
 mod offsets;
