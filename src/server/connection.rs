@@ -143,9 +143,25 @@ impl Connection {
             }
         }
         if !self.output.is_empty() {
-            self.output.flush(&self.stream).await?;
+            self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Sends what is queued. A peer that takes nothing is idle, however much it has asked.
+    async fn flush(&mut self) -> Result<(), Closed> {
+        loop {
+            let sent_before = self.output.sent_bytes();
+            tokio::select! {
+                biased;
+                flushed = self.output.flush(&self.stream) => return Ok(flushed?),
+                () = self.idle.as_mut() => {}
+            }
+            if self.output.sent_bytes() > sent_before {
+                self.last_active_ms = self.shared.clock.monotonic_ms();
+            }
+            self.check_idle(false)?;
+        }
     }
 
     /// Waits until there is something to do: bytes, the oldest parked answer, a deadline, the end.
