@@ -11,7 +11,7 @@ use super::calls::{
     FETCH, METADATA, PRODUCE, Topic, fetch_request, metadata_request, poll, produce_request,
 };
 use super::client::{Client, LONG_WAIT_MS, decode, framed, message};
-use super::{own_ottla, subject};
+use super::{Subject, own_ottla, subject};
 
 fn one_batch(topic: &Topic, acks: i16, bytes: Vec<u8>) -> ProduceRequest {
     produce_request(PRODUCE, topic, &[(0, Some(Bytes::from(bytes)))]).with_acks(acks)
@@ -227,6 +227,42 @@ fn r41_an_idle_connection_is_closed_but_not_one_with_a_waiting_fetch() {
     waiting.expect_silence();
     subject.connect().append(&topic, &Batch::numbered(1));
     waiting.receive::<FetchRequest>(FETCH, correlation_id);
+}
+
+#[test]
+fn r41_a_client_that_takes_no_answers_is_idle_too() {
+    let settings = ["connections.max.idle.ms=500"];
+    let Some(subject) = own_ottla("its sockets are not counted", &settings) else {
+        return;
+    };
+    let topic = subject.topic("r41");
+    subject.connect().append(&topic, &Batch::sized(1_000_000));
+    poll("the sockets to be closed", || {
+        (sockets(&subject) == 0).then_some(())
+    });
+    let mut greedy = subject.connect();
+    for _ in 0..100 {
+        greedy.send(FETCH, &fetch_request(FETCH, &topic, 0));
+    }
+    greedy.expect_answers();
+    assert_eq!(sockets(&subject), 1);
+    poll("the socket to be closed", || {
+        (sockets(&subject) == 0).then_some(())
+    });
+}
+
+/// Connections that the broker holds.
+fn sockets(subject: &Subject) -> usize {
+    let port = subject.bootstrap.rsplit_once(':').expect("host:port").1;
+    let port: u16 = port.parse().expect("a port");
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    // Fields: number, local address:port, remote, state (01 = established), … in hexadecimal.
+    let rows = table.lines().filter(|row| {
+        let mut fields = row.split_whitespace().skip(1);
+        let local = fields.next().unwrap_or_default();
+        local.ends_with(&format!(":{port:04X}")) && fields.nth(1) == Some("01")
+    });
+    rows.count()
 }
 
 fn open_files(pid: u32) -> usize {
