@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
@@ -183,7 +183,7 @@ impl Connection {
                 self.in_flight[0] = InFlight::Answered(answer);
                 Ok(())
             }
-            read = receive(&mut self.stream, &mut self.frames), if reading => match read? {
+            read = receive(&mut self.stream, &mut self.frames, reading) => match read? {
                 0 => Err(Closed::ByPeer),
                 _ => Ok(()),
             },
@@ -223,11 +223,30 @@ async fn answered(parked: Option<&mut BoxedAnswer>) -> Answer {
     }
 }
 
-/// Reads once. The buffer is taken only when there is something to put into it, so an idle
-/// connection holds none.
-async fn receive(stream: &mut TcpStream, frames: &mut FrameReader) -> io::Result<usize> {
+/// Reads once, or without `reading` only waits for the end. The buffer is taken only when there is
+/// something to put into it, so an idle connection holds none.
+async fn receive(
+    stream: &mut TcpStream,
+    frames: &mut FrameReader,
+    reading: bool,
+) -> io::Result<usize> {
+    if !reading {
+        hung_up(stream).await;
+        return Ok(0);
+    }
     stream.readable().await?;
     stream.read_buf(frames.room()).await
+}
+
+/// Ends when the peer has closed, also with bytes of it still unread. (Readiness to read would
+/// report those again and again; "priority" alone is never reported for what is registered here.)
+async fn hung_up(stream: &TcpStream) {
+    loop {
+        match stream.ready(Interest::PRIORITY).await {
+            Ok(ready) if !ready.is_read_closed() => tokio::task::yield_now().await,
+            _ => return,
+        }
+    }
 }
 
 fn millis(ms: Millis) -> Duration {
