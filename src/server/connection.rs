@@ -169,8 +169,8 @@ impl Connection {
         if self.in_flight.is_empty() {
             self.frames.went_idle();
         }
-        // Beyond this many waiting requests the peer is not read: its socket buffer pushes back.
-        let reading = self.in_flight.len() < MAX_IN_FLIGHT;
+        // What could not be started is not read either: the socket's buffer pushes back.
+        let reading = self.may_start();
         let parked = match self.in_flight.front_mut() {
             Some(InFlight::Parked(parked)) => Some(&mut parked.answer),
             _ => None,
