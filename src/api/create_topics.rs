@@ -72,7 +72,9 @@ fn created_entry(
     created: &CreatedTopic,
     defaults: &TopicDefaults,
 ) -> CreatableTopicResult {
-    let mut entry = CreatableTopicResult::default().with_name(name.clone());
+    // The crate's default is an empty message; success has none (R188).
+    let mut entry =
+        CreatableTopicResult::default().with_name(name.clone()).with_error_message(None);
     if version >= FIRST_VERSION_WITH_CONFIGS {
         let described = topic_config::describe(&created.configs, defaults);
         let configs = described.into_iter().map(|config| {

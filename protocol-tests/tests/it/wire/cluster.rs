@@ -99,6 +99,22 @@ fn r105_many_keys_are_answered_each_duplicates_and_empty_ones_too() {
 }
 
 #[test]
+fn r105_share_keys_are_known_from_v6_on() {
+    let Some(subject) = ottla_only("it has share groups, and would make their topic") else {
+        return;
+    };
+    let key = text("group:5L6g3nShT-eMCtK--X86sw:0");
+    let request = FindCoordinatorRequest::default()
+        .with_key_type(2)
+        .with_coordinator_keys(vec![key]);
+    let mut client = subject.connect();
+    for (version, error) in [(5, 42), (6, 15)] {
+        let answer = client.call(version, &request);
+        assert_eq!(answer.coordinators[0].error_code, error, "v{version}");
+    }
+}
+
+#[test]
 fn r105_share_and_unknown_key_types_are_invalid() {
     let mut client = subject().connect();
     for version in 1..=6 {

@@ -11,7 +11,7 @@ use super::calls::{
     FETCH, METADATA, PRODUCE, Topic, fetch_request, metadata_request, poll, produce_request,
 };
 use super::client::{Client, LONG_WAIT_MS, decode, framed, message};
-use super::{own_ottla, subject};
+use super::{Subject, own_ottla, subject};
 
 fn one_batch(topic: &Topic, acks: i16, bytes: Vec<u8>) -> ProduceRequest {
     produce_request(PRODUCE, topic, &[(0, Some(Bytes::from(bytes)))]).with_acks(acks)
@@ -62,6 +62,23 @@ fn r35_a_request_behind_a_waiting_fetch_is_answered_after_it() {
         Some(Bytes::new())
     );
     client.receive::<MetadataRequest>(METADATA, second);
+}
+
+#[test]
+fn r35_what_was_asked_before_a_bad_request_is_answered() {
+    let subject = subject();
+    let topic = subject.topic("r35");
+    let mut client = subject.connect();
+    let produce = one_batch(&topic, -1, Batch::numbered(1).bytes());
+    let good = framed(&message(PRODUCE, 1, None, &produce));
+    let bad = framed(&[0xff; 20]);
+    client.send_bytes(&[good.clone(), good, bad].concat());
+    for base_offset in 0..2 {
+        let answer = decode::<ProduceRequest>(PRODUCE, 1, client.read_frame());
+        let partition = &answer.responses[0].partition_responses[0];
+        assert_eq!(partition.base_offset, base_offset);
+    }
+    client.expect_close();
 }
 
 #[test]
@@ -169,27 +186,25 @@ fn r41_a_client_that_disconnects_frees_its_waiting_fetches() {
         return;
     };
     let topic = subject.topic("r41");
+    poll("the sockets to be closed", || {
+        (sockets(&subject) == 0).then_some(())
+    });
     let waiting = fetch_request(FETCH, &topic, 0)
         .with_max_wait_ms(LONG_WAIT_MS)
         .with_min_bytes(1);
-    let mut observer = subject.connect();
-    observer.append(&topic, &Batch::numbered(1));
-    let before = open_files(subject.pid());
-    let clients: Vec<Client> = (0..50)
-        .map(|_| {
-            let mut client = subject.connect();
-            let mut beyond = waiting.clone();
-            beyond.topics[0].partitions[0].fetch_offset = 1;
-            client.send(FETCH, &beyond);
-            client
-        })
-        .collect();
-    clients[0].finish_sending();
-    drop(clients);
-    poll("the sockets to be closed", || {
-        observer.fetch(&topic, 0);
-        (open_files(subject.pid()) <= before).then_some(())
-    });
+    // One waits, or more than the broker is willing to have in work.
+    for requests in [1, 100] {
+        let mut clients: Vec<Client> = (0..50).map(|_| subject.connect()).collect();
+        for client in &mut clients {
+            (0..requests).for_each(|_| drop(client.send(FETCH, &waiting)));
+        }
+        clients[49].expect_silence();
+        assert_eq!(sockets(&subject), 50);
+        drop(clients);
+        poll("the sockets to be closed", || {
+            (sockets(&subject) == 0).then_some(())
+        });
+    }
 }
 
 #[test]
@@ -212,7 +227,40 @@ fn r41_an_idle_connection_is_closed_but_not_one_with_a_waiting_fetch() {
     waiting.receive::<FetchRequest>(FETCH, correlation_id);
 }
 
-fn open_files(pid: u32) -> usize {
-    let directory = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own child");
-    directory.count()
+#[test]
+fn r41_a_client_that_takes_no_answers_is_idle_too() {
+    let settings = ["connections.max.idle.ms=500"];
+    let Some(subject) = own_ottla("its sockets are not counted", &settings) else {
+        return;
+    };
+    let topic = subject.topic("r41");
+    subject.connect().append(&topic, &Batch::sized(1_000_000));
+    poll("the sockets to be closed", || {
+        (sockets(&subject) == 0).then_some(())
+    });
+    let mut greedy = subject.connect();
+    for _ in 0..100 {
+        greedy.send(FETCH, &fetch_request(FETCH, &topic, 0));
+    }
+    greedy.expect_answers();
+    assert_eq!(sockets(&subject), 1);
+    poll("the socket to be closed", || {
+        (sockets(&subject) == 0).then_some(())
+    });
+}
+
+/// Connections that the broker holds.
+fn sockets(subject: &Subject) -> usize {
+    let port = subject.bootstrap.rsplit_once(':').expect("host:port").1;
+    let port: u16 = port.parse().expect("a port");
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    // Fields: number, local address:port, remote, state (01: established, 08: the client has
+    // closed and the broker not yet), …, in hexadecimal.
+    let rows = table.lines().filter(|row| {
+        let mut fields = row.split_whitespace().skip(1);
+        let local = fields.next().unwrap_or_default();
+        let state = fields.nth(1).unwrap_or_default();
+        local.ends_with(&format!(":{port:04X}")) && ["01", "08"].contains(&state)
+    });
+    rows.count()
 }

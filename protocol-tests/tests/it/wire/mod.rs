@@ -15,6 +15,8 @@ mod every_version;
 mod fetch;
 mod formats;
 mod golden;
+mod hostile;
+mod large;
 mod legacy;
 mod metadata;
 mod offsets;
@@ -22,6 +24,8 @@ mod produce;
 mod producers;
 mod refusals;
 mod sessions;
+mod specimens;
+mod syscalls;
 mod topics;
 mod waiting;
 
@@ -60,6 +64,11 @@ pub fn ottla_only(reason: &str) -> Option<Subject> {
     Some(subject)
 }
 
+/// An Ottla that no other test touches; a real Kafka is shared all the same.
+pub fn own_subject() -> Subject {
+    real_kafka().unwrap_or_else(|| Subject::ottla(start_ottla(&[])))
+}
+
 /// An Ottla that no other test touches, with settings of its own; None on a real Kafka.
 pub fn own_ottla(reason: &str, settings: &[&str]) -> Option<Subject> {
     if real_kafka().is_some() {
@@ -71,7 +80,7 @@ pub fn own_ottla(reason: &str, settings: &[&str]) -> Option<Subject> {
 
 impl Subject {
     pub fn connect(&self) -> Client {
-        Client::connect(&self.bootstrap)
+        Client::connect(&self.bootstrap).holding(self.ottla.clone())
     }
 
     /// Where Ottla deliberately answers otherwise than Kafka.
@@ -79,9 +88,14 @@ impl Subject {
         if self.ottla.is_some() { ottla } else { kafka }
     }
 
+    /// Process id of the broker, if it is ours.
+    pub fn ottla_pid(&self) -> Option<u32> {
+        Some(self.ottla.as_ref()?.pid())
+    }
+
     /// Process id of Ottla.
     pub fn pid(&self) -> u32 {
-        self.ottla.as_ref().expect("the subject is Ottla").pid()
+        self.ottla_pid().expect("the subject is Ottla")
     }
 
     fn ottla(ottla: Arc<broker::Broker>) -> Subject {

@@ -218,7 +218,7 @@ fn r98_an_epoch_ends_where_the_next_begins_or_the_log_does() {
     let topic = subject.topic("r98");
     let mut client = subject.connect();
     let epoch = client.metadata(&topic.name).partitions[0].leader_epoch;
-    let mut ask = |client: &mut Client, asked| {
+    let ask = |client: &mut Client, asked| {
         let got = end_offset(client, &topic, -1, asked);
         (got.error_code, got.leader_epoch, got.end_offset)
     };
