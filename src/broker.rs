@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Config, Corruption};
+use crate::config::{Config, Corruption, topic_keys};
+use crate::controller::Settings;
 use crate::controller::brokers::Registration;
 use crate::error::ResponseError;
 use crate::log::directory::LogDirectory;
@@ -21,6 +22,7 @@ use crate::partition::housekeeping::Housekeeping;
 use crate::partition::manager::Partitions;
 use crate::partition::volume::Volume;
 use crate::quorum::{self, ControllerHandle, Quorum, QuorumArgs};
+use crate::types::TopicId;
 
 /// What request handlers share. Nothing in it is global to the process.
 pub struct Shared {
@@ -46,6 +48,7 @@ pub struct Core {
     quorum: Quorum,
     housekeeping: Housekeeping,
     broker_epoch: i64,
+    failed: watch::Receiver<bool>,
 }
 
 impl Core {
@@ -57,7 +60,7 @@ impl Core {
     /// One sentence with what is wrong and where.
     pub async fn boot(config: Config, clock: Clock, endpoints: Vec<Endpoint>) -> anyhow::Result<Core> {
         let (opened, config, clock) = off_runtime(move || {
-            let opened = Directories::open(&config)?;
+            let opened = Directories::open(&config, &clock)?;
             anyhow::Ok((opened, config, clock))
         })
         .await?;
@@ -68,34 +71,28 @@ impl Core {
             clock.clone(),
             opened.volumes.clone(),
         ));
-        let quorum = {
-            let partitions = partitions.clone();
-            quorum::start(QuorumArgs {
-                metadata_log_dir: config.metadata_log_dir.clone(),
-                node_id: config.node_id,
-                cluster_id: opened.cluster_id.clone(),
-                clock: clock.clone(),
-                config: &config,
-                publish: Box::new(move |old, new| partitions.publish(old, new)),
+        let (failure, failed) = watch::channel(false);
+        let (quorum, config) = {
+            let (partitions, clock) = (partitions.clone(), clock.clone());
+            off_runtime(move || {
+                let registration = opened.registration(&config, endpoints);
+                let args = opened.quorum_args(&config, clock, registration, &partitions, failure);
+                let quorum = quorum::start(args)?;
+                partitions.set_strays_aside()?;
+                if !opened.clean {
+                    partitions.recover_all();
+                }
+                anyhow::Ok((quorum, config))
             })
-        }?;
-        let metadata = quorum.metadata();
-        partitions.publish(&Image::empty(&opened.cluster_id), &metadata.borrow().clone());
-        let registered = quorum.controller().register_broker(opened.registration(&config, endpoints));
-        let broker_epoch = registered.await.context("the controller refused this broker")?;
-        let recovering = partitions.clone();
-        off_runtime(move || {
-            recovering.set_strays_aside()?;
-            if !opened.clean {
-                recovering.recover_all();
-            }
-            anyhow::Ok(())
-        })
-        .await?;
+            .await?
+        };
+        let metadata = quorum.metadata.clone();
+        let me = metadata.borrow().brokers.get(&config.node_id).map(|broker| broker.epoch);
+        let broker_epoch = me.context("the metadata does not know this broker after its registration")?;
         let housekeeping = Housekeeping::start(partitions.clone(), &config, clock.clone())?;
         let sessions = config.max_incremental_fetch_session_cache_slots;
         let shared = Arc::new(Shared {
-            controller: quorum.controller(),
+            controller: quorum.controller.clone(),
             producer_ids: ProducerIds::default(),
             fetch_sessions: Mutex::new(SessionCache::new(sessions, Uuid::new_v4().as_u64_pair().0)),
             metadata,
@@ -103,29 +100,47 @@ impl Core {
             clock,
             config,
         });
-        Ok(Core { shared, quorum, housekeeping, broker_epoch })
+        Ok(Core { shared, quorum, housekeeping, broker_epoch, failed })
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Storage.md section 7, in its order. Where a step fails there is no clean marker, so that
-    /// the next start recovers.
+    /// Returns if the broker can no longer do its work: its metadata log failed.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Makes everything durable, in the order that lets the clean marker be true: logs, metadata,
+    /// marker. Where a step fails there is no marker, so that the next start recovers.
     pub async fn shutdown(self) {
-        let stopped = off_runtime(move || {
-            self.housekeeping.stop();
-            self.shared.partitions.close().context("a log could not be closed")?;
-            let nonce = Uuid::new_v4().simple().to_string();
-            self.quorum.stop(&nonce)?;
-            for volume in self.shared.partitions.volumes() {
-                volume.log.directory.write_clean_marker(self.broker_epoch, &nonce)?;
-            }
-            anyhow::Ok(())
-        });
-        if let Err(error) = stopped.await {
+        if let Err(error) = self.stop().await {
             tracing::error!("the stop is not clean and the next start will recover: {error:#}");
         }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        let Core { shared, quorum, housekeeping, broker_epoch, .. } = self;
+        let partitions = shared.partitions.clone();
+        off_runtime(move || {
+            drop(housekeeping);
+            partitions.close().context("a log could not be closed")
+        })
+        .await?;
+        quorum.stop().await.context("the metadata log could not be closed")?;
+        let partitions = shared.partitions.clone();
+        off_runtime(move || {
+            let nonce = Uuid::new_v4().simple().to_string();
+            for volume in partitions.volumes() {
+                volume.log.directory.write_clean_marker(broker_epoch, &nonce)?;
+            }
+            anyhow::Ok(())
+        })
+        .await
     }
 }
 
@@ -139,7 +154,7 @@ struct Directories {
 }
 
 impl Directories {
-    fn open(config: &Config) -> anyhow::Result<Directories> {
+    fn open(config: &Config, clock: &Clock) -> anyhow::Result<Directories> {
         let mut paths: Vec<PathBuf> = config.log_dirs.clone();
         if !paths.contains(&config.metadata_log_dir) {
             paths.push(config.metadata_log_dir.clone());
@@ -150,7 +165,7 @@ impl Directories {
         let epochs = directories.iter().map(|directory| Some(directory.found_marker()?.broker_epoch));
         let epochs: Option<Vec<i64>> = epochs.collect();
         let agreed = epochs.filter(|epochs| epochs.iter().all(|epoch| *epoch == epochs[0]));
-        let (files, hot_tails) = (Arc::new(Files::new()), Arc::new(HotTails::new()));
+        let (files, hot_tails) = (Files::new(descriptor_limit()), HotTails::new());
         let options = LogOptions {
             durable: config.storage.durable,
             truncate_corruption: config.storage.corruption == Corruption::Truncate,
@@ -162,7 +177,7 @@ impl Directories {
                 hot_tails: hot_tails.clone(),
                 options,
             };
-            anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some())?))
+            anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some(), clock.clone())?))
         });
         Ok(Directories {
             cluster_id,
@@ -170,6 +185,42 @@ impl Directories {
             clean: agreed.is_some(),
             previous_epoch: agreed.map(|epochs| epochs[0]),
         })
+    }
+
+    fn quorum_args(
+        &self,
+        config: &Config,
+        clock: Clock,
+        registration: Registration,
+        partitions: &Arc<Partitions>,
+        failure: watch::Sender<bool>,
+    ) -> QuorumArgs {
+        let is_metadata = |volume: &&Arc<Volume>| volume.log.path() == config.metadata_log_dir;
+        let volume = self.volumes.iter().find(is_metadata).unwrap_or(&self.volumes[0]).clone();
+        let published = partitions.clone();
+        let (defaults, minima) = (config.topic_defaults.clone(), config.minima);
+        QuorumArgs {
+            metadata_log_dir: config.metadata_log_dir.clone(),
+            node_id: config.node_id,
+            directory_id: volume.log.directory.id().0,
+            cluster_id: self.cluster_id.clone(),
+            clock,
+            settings: Settings {
+                num_partitions: config.num_partitions,
+                default_replication_factor: config.default_replication_factor,
+                validate_topic_configs: Box::new(move |configs| {
+                    topic_keys::validate_all(configs, &defaults, minima)
+                }),
+                new_topic_id: Box::new(TopicId::random),
+            },
+            registration: Some(registration),
+            publish: Box::new(move |old, new| published.publish(old, new)),
+            free_reserve: Box::new(move || volume.log.directory.release_reserve().unwrap_or(false)),
+            on_failure: Box::new(move |error| {
+                tracing::error!("the metadata log failed, this broker has to end: {error}");
+                failure.send_replace(true);
+            }),
+        }
     }
 
     fn registration(&self, config: &Config, endpoints: Vec<Endpoint>) -> Registration {
@@ -184,6 +235,12 @@ impl Directories {
             unfenced: true,
         }
     }
+}
+
+/// The process's limit on open files.
+fn descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| limit as usize)
 }
 
 /// Runs disk work away from the runtime's threads.

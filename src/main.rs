@@ -109,8 +109,10 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     );
     println!("[KafkaServer id={node_id}] started");
     println!("[KafkaRaftServer nodeId={node_id}] Kafka Server started");
-    stop.requested().await;
-    tracing::info!("stopping");
+    tokio::select! {
+        _ = stop.requested() => tracing::info!("stopping"),
+        () = broker.failed() => anyhow::bail!("the metadata log failed, see the log"),
+    }
     tokio::select! {
         stopped = tokio::time::timeout(shutdown_timeout, broker.shutdown()) => {
             stopped.map_err(|_| anyhow::anyhow!(

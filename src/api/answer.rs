@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
-use super::{Disconnect, RequestContext};
+use super::RequestContext;
 use crate::protocol::fetch::{Chunk, Plan};
 
 /// What became of a request.
@@ -17,18 +17,25 @@ pub enum Outcome {
     NoAnswer,
 }
 
+pub type BoxedAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
 /// An answer that must wait.
 pub struct Parked {
-    pub answer: Pin<Box<dyn Future<Output = Result<Option<Answer>, Disconnect>> + Send>>,
+    pub answer: BoxedAnswer,
     /// Whether later requests of the connection must not start before it is done: true for
     /// changes of metadata, false for what is already sequenced (a produce) or only reads.
     pub exclusive: bool,
 }
 
 impl Parked {
+    /// For changes of metadata.
     pub fn exclusive(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
-        let answer = Box::pin(async move { Ok(Some(answer.await)) });
-        Outcome::Park(Parked { answer, exclusive: true })
+        Outcome::Park(Parked { answer: Box::pin(answer), exclusive: true })
+    }
+
+    /// For what is sequenced already, or only reads.
+    pub fn shared(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
+        Outcome::Park(Parked { answer: Box::pin(answer), exclusive: false })
     }
 }
 

@@ -37,21 +37,16 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     let must_answer = request.max_wait_ms <= 0 || request.min_bytes <= 0;
     if !must_answer && !pass.is_enough(&fetch.limits) {
         let patience = Duration::from_millis(request.max_wait_ms as u64);
-        return Ok(parked(async move {
+        return Ok(Parked::shared(async move {
             let deadline = tokio::time::Instant::now() + patience;
             let pass = fetch_pass::read_until(&fetch.wanted, &fetch.limits, deadline).await;
             fetch.answer_when_warm(pass).await
         }));
     }
     if cold::any(pass.partitions.iter().flatten().map(|read| &read.records)) {
-        return Ok(parked(async move { fetch.answer_when_warm(pass).await }));
+        return Ok(Parked::shared(async move { fetch.answer_when_warm(pass).await }));
     }
     Ok(Outcome::Answer(fetch.answer(pass)))
-}
-
-fn parked(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
-    let answer = Box::pin(async move { Ok(Some(answer.await)) });
-    Outcome::Park(Parked { answer, exclusive: false })
 }
 
 #[derive(Clone, Copy)]

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::Decodable;
 use tracing::Instrument;
 
-pub use answer::{Answer, Outcome, Parked};
+pub use answer::{Answer, BoxedAnswer, Outcome, Parked};
 
 use crate::broker::Shared;
 use crate::protocol::header::{self, HeaderError, RequestHeader};

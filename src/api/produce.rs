@@ -46,11 +46,10 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     if unacknowledged.is_empty() {
         return Ok(Outcome::Answer(encode(version, correlation_id, &response)));
     }
-    let answer = Box::pin(async move {
+    Ok(Parked::shared(async move {
         let response = await_all(response, unacknowledged, timeout).await;
-        Ok(Some(encode(version, correlation_id, &response)))
-    });
-    Ok(Outcome::Park(Parked { answer, exclusive: false }))
+        encode(version, correlation_id, &response)
+    }))
 }
 
 fn encode(version: i16, correlation_id: i32, response: &ProduceResponse) -> Answer {

@@ -1,9 +1,10 @@
-//! What the disk did. Everything the log can answer besides success; one exhaustive `From` in
-//! `crate::error` turns it into what a client is told.
+//! What the disk did. Everything the log can answer besides success; [`Error::code`] is what a client
+//! is told.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::error::ResponseError;
 use crate::log::producers::ProducerError;
 use crate::types::{Offset, TopicId};
 
@@ -66,6 +67,26 @@ impl Error {
                 action,
                 path,
                 source,
+            },
+        }
+    }
+
+    /// What a client is told.
+    pub fn code(&self) -> ResponseError {
+        match self {
+            Error::Io { .. }
+            | Error::Corrupt { .. }
+            | Error::DiskFull { .. }
+            | Error::Offline { .. }
+            | Error::WrongTopicId { .. } => ResponseError::KafkaStorageError,
+            Error::OutOfRange { .. } => ResponseError::OffsetOutOfRange,
+            Error::Closed { .. } => ResponseError::NotLeaderOrFollower,
+            Error::Sequence(error) => match error {
+                ProducerError::OutOfOrderSequence { .. }
+                | ProducerError::NewEpochBeginsLate { .. } => {
+                    ResponseError::OutOfOrderSequenceNumber
+                }
+                ProducerError::InvalidEpoch { .. } => ResponseError::InvalidProducerEpoch,
             },
         }
     }

@@ -127,7 +127,7 @@ impl Partitions {
             removed
         };
         for partition in removed.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
-            partition.delete(self.clock.wall_ms());
+            partition.delete(self.clock.monotonic_ms());
         }
     }
 
@@ -207,6 +207,7 @@ impl Partitions {
     /// Clean stop: every opened log is closed, then checkpointed. Fails with the first log that
     /// could not be made durable: then the stop is not clean.
     pub fn close(&self) -> Result<(), Error> {
+        self.volumes.iter().for_each(|volume| volume.stop_flusher());
         let closed = self.all().into_iter().map(|partition| partition.close());
         let outcome = closed.collect::<Vec<_>>().into_iter().collect();
         self.volumes.iter().for_each(|volume| volume.write_checkpoints());

@@ -3,6 +3,7 @@
 //! control there is: what is checked under it is appended under it (R68).
 
 pub mod fetch_session;
+pub mod housekeeping;
 pub mod leader;
 pub mod manager;
 mod offsets;
@@ -13,6 +14,7 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ResponseError;
+use crate::log::flusher::Flushable;
 use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records, Urgency};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
@@ -114,6 +116,9 @@ pub struct ReadResult {
     pub diverging: Option<(LeaderEpoch, Offset)>,
 }
 
+/// A sync makes everything before it visible at once: whoever waits for bytes looks again.
+const VISIBLE_BY_SYNC: u64 = i64::MAX as u64;
+
 enum Planned {
     Read(Progress, ReadPlan),
     Diverged(Progress, (LeaderEpoch, Offset)),
@@ -144,7 +149,7 @@ impl Partition {
         let mut state = self.lock();
         let state = &mut *state;
         if let LogState::Open(log) = &mut state.log {
-            log.configure(settings::log_config(&config));
+            log.set_config(settings::log_config(&config));
         }
         state.config = config;
         if image.leader_epoch > state.leader.epoch {
@@ -162,11 +167,21 @@ impl Partition {
         state.waiters.wake_all();
         self.volume.forget(&self.name);
         let opened = std::mem::replace(&mut state.log, LogState::Offline);
+        let delay_ms = state.config.file_delete_delay_ms;
         drop(state);
-        let deleted = match opened {
-            LogState::Open(log) => log.delete(),
-            LogState::Unopened(_) | LogState::Offline => self.volume.delete(&self.name),
+        let renamed = match opened {
+            LogState::Open(mut log) => log.delete().map_err(|error| error.to_string()),
+            LogState::Unopened(_) | LogState::Offline => {
+                let renamed = self.volume.set_deleted_aside(&self.name);
+                renamed.map_err(|error| error.to_string())
+            }
         };
+        match renamed {
+            Ok(Some(path)) => self.volume.unlink_at(path, now + delay_ms),
+            Ok(None) => {}
+            // The metadata knows no such topic any more: the next start sets the files aside.
+            Err(error) => tracing::error!(partition = %self.name, error, "files of a deleted topic stay"),
+        }
     }
 
     /// Clean stop: the log is made durable and takes no calls afterwards.
@@ -181,6 +196,13 @@ impl Partition {
         let offsets = CheckpointedOffsets { recovery_point, log_start_offset, high_watermark };
         self.volume.note(&self.name, offsets);
         Ok(())
+    }
+
+    /// R73: by the broker's clock, never by client timestamps.
+    fn expire_producers(&self, now: Millis, expiration_ms: Millis) {
+        if let LogState::Open(log) = &mut self.lock().log {
+            log.expire_producers(now, expiration_ms);
+        }
     }
 
     /// Tells the volume what its next checkpoint round writes about this partition.
@@ -203,7 +225,7 @@ impl Partition {
 
     /// Appends one batch: leadership, ISR, producer state and the write are one critical section.
     /// With acks=all (`all`) the ISR must be large enough before anything is written.
-    pub fn append(&self, batch: ValidBatch, all: bool, now: Millis) -> Result<Appended, AppendRefused> {
+    pub fn append(self: &Arc<Self>, batch: ValidBatch, all: bool, now: Millis) -> Result<Appended, AppendRefused> {
         let mut state = self.lock();
         let state = &mut *state;
         let before_log = |error| AppendRefused { error, log_start_offset: -1 };
@@ -219,6 +241,7 @@ impl Partition {
         if appended.flush != Urgency::BeforeAck {
             state.local_end_moved(appended.next_offset, appended.size);
         }
+        self.volume.request_flush(self, appended.flush);
         Ok(appended)
     }
 
@@ -296,34 +319,6 @@ impl Partition {
         Ok(state.leader.high_watermark() >= offset)
     }
 
-    /// What the flusher should sync now, if anything (storage.md section 3).
-    pub fn start_flush(&self, everything: bool, now: Millis) -> Option<FlushWork> {
-        let mut state = self.lock();
-        match &mut state.log {
-            LogState::Open(log) => log.start_flush(everything, now),
-            _ => None,
-        }
-    }
-
-    /// A flush has ended: what is durable now may count (storage.md section 13).
-    pub fn flushed(&self, flushed: Result<Flushed, log::Error>) {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let LogState::Open(log) = &mut state.log else { return };
-        match flushed {
-            Ok(flushed) => {
-                let synced = flushed.recovery_point();
-                log.flushed(flushed);
-                let bytes = 1;
-                state.local_end_moved(synced, bytes);
-            }
-            Err(error) => {
-                self.refusal(&error);
-                state.waiters.wake_all();
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock leaves the log in an unknown state: the process must not go on
         // with it (security.md section 12).
@@ -333,10 +328,41 @@ impl Partition {
     /// Logs what went wrong with the disk and returns what a client is told.
     fn refusal(&self, error: &log::Error) -> ResponseError {
         let code = error.code();
-        if code == ResponseError::KafkaStorageError {
-            tracing::error!(partition = %self.name, %error, "the log failed");
+        match error {
+            // The directory says so once; a client may ask a thousand times a second.
+            log::Error::DiskFull { .. } | log::Error::Offline { .. } => {
+                tracing::debug!(partition = %self.name, %error, "refused");
+            }
+            _ if code == ResponseError::KafkaStorageError => {
+                tracing::error!(partition = %self.name, %error, "the log failed");
+            }
+            _ => {}
         }
         code
+    }
+}
+
+/// What is durable counts for the high watermark (storage.md section 13).
+impl Flushable for Partition {
+    fn start_flush(&self, now: Millis) -> Option<FlushWork> {
+        let mut state = self.lock();
+        match &mut state.log {
+            LogState::Open(log) => log.start_flush(now),
+            _ => None,
+        }
+    }
+
+    fn flushed(&self, flushed: Flushed) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let LogState::Open(log) = &mut state.log else { return };
+        match log.flushed(flushed) {
+            Ok(recovery_point) => state.local_end_moved(recovery_point, VISIBLE_BY_SYNC),
+            Err(error) => {
+                self.refusal(&error);
+                state.waiters.wake_all();
+            }
+        }
     }
 }
 
@@ -379,7 +405,7 @@ impl State {
         let high_watermark = self.leader.high_watermark();
         let leader_epoch = self.leader.epoch;
         let log = self.log.get()?;
-        let last_stable_offset = log.first_unstable_offset().unwrap_or(high_watermark);
+        let last_stable_offset = log.last_stable_offset_bound().unwrap_or(high_watermark);
         Ok(Progress {
             log_start_offset: log.log_start_offset(),
             log_end_offset: log.log_end_offset(),

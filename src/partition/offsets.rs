@@ -38,23 +38,23 @@ impl Partition {
         let progress = state.progress()?;
         let visible_end = progress.visible_end(isolation);
         let log = state.log.get()?;
-        let found = match query {
-            OffsetQuery::Earliest => Some((-1, progress.log_start_offset)),
-            OffsetQuery::Latest => Some((-1, visible_end)),
-            OffsetQuery::AtOrAfter(timestamp) => log
-                .offset_for_timestamp(timestamp, visible_end)
-                .map_err(|error| self.refusal(&error))?
-                .map(|found| (found.timestamp, found.offset)),
-            OffsetQuery::MaxTimestamp => log
-                .offset_of_max_timestamp(visible_end)
-                .map_err(|error| self.refusal(&error))?
-                .map(|found| (found.timestamp, found.offset)),
+        let known = |offset| {
+            let leader_epoch = log.epoch_of(offset).unwrap_or(progress.leader_epoch);
+            Ok(Some(FoundOffset { timestamp: -1, offset, leader_epoch }))
         };
-        let leader_epoch = progress.leader_epoch;
-        Ok(found.map(|(timestamp, offset)| FoundOffset {
-            timestamp,
-            offset,
-            leader_epoch: log.epoch_of(offset).unwrap_or(leader_epoch),
+        let look_up = match query {
+            OffsetQuery::Earliest => return known(progress.log_start_offset),
+            OffsetQuery::Latest => return known(visible_end),
+            OffsetQuery::AtOrAfter(timestamp) => log.offset_for_timestamp(timestamp, visible_end),
+            OffsetQuery::MaxTimestamp => log.offset_of_max_timestamp(visible_end),
+        };
+        let look_up = look_up.map_err(|error| self.refusal(&error))?;
+        drop(state);
+        let found = look_up.run().map_err(|error| self.refusal(&error))?;
+        Ok(found.map(|found| FoundOffset {
+            timestamp: found.timestamp,
+            offset: found.offset,
+            leader_epoch: found.leader_epoch.unwrap_or(-1),
         }))
     }
 }

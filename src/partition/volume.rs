@@ -2,14 +2,18 @@
 //! which partition directories were found in it at the start.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
+use super::Partition;
+use crate::clock::Clock;
 use crate::log::checkpoints::{CheckpointFile, Checkpoints};
 use crate::log::partition_dirs::{self, Aside, DirectoryKind};
-use crate::log::{LogContext, OpenAt};
+use crate::log::flusher::Flusher;
+use crate::log::{LogContext, OpenAt, Urgency};
 use crate::types::{Millis, Offset, TopicId, TopicPartition};
 
 /// See the module.
@@ -22,12 +26,16 @@ pub struct Volume {
     found: Mutex<HashMap<TopicPartition, Option<TopicId>>>,
     /// How many partitions were placed here.
     partitions: AtomicUsize,
+    /// Directories of deleted topics, each with the monotonic time to remove it.
+    to_unlink: Mutex<Vec<(Millis, PathBuf)>>,
+    /// `None` once the broker stops.
+    flusher: RwLock<Option<Flusher>>,
 }
 
 impl Volume {
     /// Reads checkpoints and directory names; opens no log. Directories of deleted topics are
     /// left for [`Volume::remove_deleted`].
-    pub fn open(log: Arc<LogContext>, clean: bool) -> io::Result<Volume> {
+    pub fn open(log: Arc<LogContext>, clean: bool, clock: Clock) -> io::Result<Volume> {
         let checkpoints = log.directory.read_checkpoints()?;
         let mut found = HashMap::new();
         for (name, kind) in log.directory.list()? {
@@ -36,8 +44,16 @@ impl Volume {
                 found.insert(partition, topic_id);
             }
         }
-        let (checkpoints, found) = (Mutex::new(checkpoints), Mutex::new(found));
-        Ok(Volume { log, clean, checkpoints, found, partitions: AtomicUsize::new(0) })
+        let flusher = Flusher::start(log.clone(), clock)?;
+        Ok(Volume {
+            log,
+            clean,
+            checkpoints: Mutex::new(checkpoints),
+            found: Mutex::new(found),
+            partitions: AtomicUsize::new(0),
+            to_unlink: Mutex::default(),
+            flusher: RwLock::new(Some(flusher)),
+        })
     }
 
     /// Whether the partition's files are here; they are the caller's from now on. Files of an
@@ -53,6 +69,22 @@ impl Volume {
                 Ok(false)
             }
         }
+    }
+
+    /// Passes on what an append wants; costs nothing where it wants nothing.
+    pub fn request_flush(&self, partition: &Arc<Partition>, urgency: Urgency) {
+        if urgency == Urgency::None {
+            return;
+        }
+        let flusher = self.flusher.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flusher) = &*flusher {
+            flusher.request(partition, urgency);
+        }
+    }
+
+    /// Ends the flusher; before the logs are closed.
+    pub fn stop_flusher(&self) {
+        *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// How many partitions were placed here since the start.
@@ -78,6 +110,27 @@ impl Volume {
         self.forget(partition);
         tracing::warn!(%partition, path = %path.display(), "set a partition directory aside");
         Ok(())
+    }
+
+    /// Takes its name from the directory of a deleted topic that was never opened; `None` if it
+    /// was never written.
+    pub fn set_deleted_aside(&self, partition: &TopicPartition) -> io::Result<Option<PathBuf>> {
+        match self.log.directory.set_aside(partition, Aside::Delete) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a directory once `file.delete.delay.ms` is over; `at` is monotonic time.
+    pub fn unlink_at(&self, path: PathBuf, at: Millis) {
+        lock(&self.to_unlink).push((at, path));
+    }
+
+    /// Removes what is due.
+    pub fn unlink_due(&self, now: Millis) -> io::Result<()> {
+        let due: Vec<_> = lock(&self.to_unlink).extract_if(.., |(at, _)| *at <= now).collect();
+        due.into_iter().try_for_each(|(_, path)| std::fs::remove_dir_all(path))
     }
 
     /// Removes what deleted topics left behind before the last stop. Not for the start-up path.

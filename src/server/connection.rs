@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use crate::api::{self, Answer, Disconnect, Outcome, Parked, Peer};
+use crate::api::{self, Answer, BoxedAnswer, Disconnect, Outcome, Parked, Peer};
 use crate::broker::Shared;
 use crate::server::frame::{FrameError, FrameReader};
 use crate::server::output::Output;
@@ -142,22 +142,18 @@ impl Connection {
         if self.in_flight.is_empty() {
             self.frames.went_idle();
         }
+        // Beyond this many waiting requests the peer is not read: its socket buffer pushes back.
+        let reading = self.in_flight.len() < MAX_IN_FLIGHT;
         let parked = match self.in_flight.front_mut() {
             Some(InFlight::Parked(parked)) => Some(&mut parked.answer),
             _ => None,
         };
         let is_parked = parked.is_some();
-        // Beyond this many waiting requests the peer is not read: its socket buffer pushes back.
-        let reading = self.in_flight.len() < MAX_IN_FLIGHT;
         tokio::select! {
             biased;
-            answer = async { match parked { Some(future) => future.await, None => std::future::pending().await } } => {
+            answer = answered(parked) => {
                 self.last_active_ms = self.shared.clock.monotonic_ms();
-                self.in_flight.pop_front();
-                match answer? {
-                    Some(answer) => self.in_flight.push_front(InFlight::Answered(answer)),
-                    None => {}
-                }
+                self.in_flight[0] = InFlight::Answered(answer);
                 Ok(())
             }
             read = receive(&mut self.stream, &mut self.frames), if reading => match read? {
@@ -189,6 +185,14 @@ impl Connection {
             }
             _ => tracing::debug!(%peer, "closed a connection: {closed}"),
         }
+    }
+}
+
+/// The answer of the oldest request, if that is what the connection waits for.
+async fn answered(parked: Option<&mut BoxedAnswer>) -> Answer {
+    match parked {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
     }
 }
 

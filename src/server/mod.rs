@@ -7,15 +7,12 @@ mod connection;
 mod frame;
 mod output;
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 
-use crate::broker::{Core, Shared};
+use crate::broker::Core;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::image::Endpoint;
-use accept::BoundListener;
 
 /// A running broker. Dropped without [`Broker::shutdown`] it stops as if killed.
 pub struct Broker {
@@ -47,6 +44,11 @@ impl Broker {
     /// The port a listener is bound to; the kernel's choice where 0 was configured.
     pub fn port(&self, listener: &str) -> Option<u16> {
         self.ports.iter().find(|(name, _)| name == listener).map(|(_, port)| *port)
+    }
+
+    /// Returns if the broker can no longer do its work; it should be dropped then.
+    pub async fn failed(&self) {
+        self.core.failed().await;
     }
 
     /// Stops accepting, closes connections, and makes everything durable (storage.md section 7).

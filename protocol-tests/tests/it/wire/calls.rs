@@ -58,10 +58,12 @@ impl Subject {
     #[track_caller]
     pub fn topic_with(&self, purpose: &str, partitions: i32, configs: &[(&str, &str)]) -> Topic {
         let name = unused_name(purpose);
+        let keep = std::iter::once(&("retention.ms", "-1"));
+        let configs = keep.chain(configs).map(|(k, v)| config(k, v));
         let created = self.connect().create_topic(
             new_topic(&name)
                 .with_num_partitions(partitions)
-                .with_configs(configs.iter().map(|(k, v)| config(k, v)).collect()),
+                .with_configs(configs.collect()),
         );
         assert_eq!(created.error_code, 0, "{:?}", created.error_message);
         let topic = Topic {
@@ -289,6 +291,15 @@ impl Client {
             let answer = self.call(version, request);
             (answer.error_code != 14).then_some(answer)
         })
+    }
+
+    /// An id that no other producer has.
+    #[track_caller]
+    pub fn producer_id(&mut self) -> i64 {
+        let request = InitProducerIdRequest::default().with_transactional_id(None);
+        let answer = self.init_producer_id(4, &request);
+        assert_eq!(answer.error_code, 0, "{answer:?}");
+        answer.producer_id.0
     }
 
     /// The only topic of an answer to a question for one.

@@ -12,10 +12,18 @@ mod client;
 mod cluster;
 mod connection;
 mod every_version;
+mod fetch;
+mod formats;
 mod golden;
 mod legacy;
 mod metadata;
+mod offsets;
+mod produce;
+mod producers;
+mod refusals;
+mod sessions;
 mod topics;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
