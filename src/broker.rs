@@ -171,12 +171,8 @@ impl Directories {
             truncate_corruption: config.storage.corruption == Corruption::Truncate,
         };
         let volumes = directories.into_iter().map(|directory| {
-            let log = LogContext {
-                directory: Arc::new(directory),
-                files: files.clone(),
-                hot_tails: hot_tails.clone(),
-                options,
-            };
+            let directory = Arc::new(directory);
+            let log = LogContext::new(directory, files.clone(), hot_tails.clone(), options);
             anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some(), clock.clone())?))
         });
         Ok(Directories {

@@ -13,7 +13,6 @@ use kafka_protocol::protocol::StrBytes;
 use super::answer::{Answer, ResponseHeader};
 use super::{Disconnect, Outcome, Parked, RequestContext};
 use crate::error::ResponseError;
-use crate::log::Urgency;
 use crate::metadata::image::is_internal;
 use crate::partition::{ParkedAt, Partition, Until, Wait};
 use crate::protocol::batch::ValidBatch;
@@ -187,7 +186,7 @@ impl Produce<'_> {
             current_leader: None,
         };
         let must_wait = self.acks != 0
-            && (appended.flush == Urgency::BeforeAck || self.acks == -1)
+            && (appended.flush.before_ack || self.acks == -1)
             && !partition.is_replicated(appended.next_offset).unwrap_or(false);
         Ok((entry, must_wait.then_some((partition, appended.next_offset))))
     }

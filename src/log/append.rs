@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::log::flush::Urgency;
+use crate::log::flush::FlushNeed;
 use crate::log::index_rule::IndexRule;
 use crate::log::producers::Verdict;
 use crate::log::segment::Segment;
@@ -33,9 +33,8 @@ pub struct Appended {
     pub log_start_offset: Offset,
     /// Bytes appended; 0 for a duplicate.
     pub size: u64,
-    /// What the caller must tell the flusher. With [`Urgency::BeforeAck`] nobody may hear of
-    /// the append before the recovery point has reached `next_offset`.
-    pub flush: Urgency,
+    /// What the caller must tell the flusher, and whether the acknowledgement waits for it.
+    pub flush: FlushNeed,
 }
 
 impl Log {
@@ -97,7 +96,7 @@ impl Log {
         next_offset: Offset,
         max_timestamp: Millis,
     ) -> Appended {
-        let waits = self.syncs_every_append() && self.recovery_point() < next_offset;
+        let unsynced = self.synced_offset() < next_offset;
         Appended {
             base_offset,
             next_offset,
@@ -106,16 +105,15 @@ impl Log {
             duplicate: true,
             log_start_offset: self.log_start_offset,
             size: 0,
-            flush: if waits {
-                Urgency::BeforeAck
-            } else {
-                Urgency::None
+            flush: FlushNeed {
+                before_ack: unsynced && (self.cx.options.durable || self.config.flush_messages <= 1),
+                checkpoint_within_ms: None,
             },
         }
     }
 
     /// Writes a batch whose offsets are assigned, then updates everything in memory.
-    fn write(&mut self, batch: &ValidBatch, now: Millis) -> Result<Urgency, Error> {
+    fn write(&mut self, batch: &ValidBatch, now: Millis) -> Result<FlushNeed, Error> {
         let header = batch.header();
         self.make_room(header, now)?;
         let Some(active) = &mut self.active else {
@@ -149,9 +147,9 @@ impl Log {
         self.hot_tail.push(batch, segment.base_offset(), position);
         self.log_end_offset = header.next_offset();
         let records = i64::from(header.last_offset_delta) + 1;
-        let was_clean = self.durability.is_clean();
-        self.durability.appended(batch.size() as u64, records, now);
-        Ok(self.flush_urgency(was_clean))
+        let size = batch.size() as u64;
+        let was_clean = self.durability.appended(size, records, now);
+        Ok(self.flush_need(was_clean))
     }
 
     /// Nothing of a refused write may stay: cuts the file back to its last whole batch. If that
@@ -551,7 +549,7 @@ mod tests {
         let mut log = node.open();
         for _ in 0..12 {
             let appended = log.append(batch_at(NOW, 1, 100_000), 0, NOW).unwrap();
-            assert_eq!(appended.flush, Urgency::BeforeAck);
+            assert!(appended.flush.before_ack);
         }
         let length = std::fs::metadata(node.path("00000000000000000000.log"))
             .unwrap()

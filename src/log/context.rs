@@ -17,6 +17,7 @@ pub struct LogContext {
     pub files: Arc<Files>,
     pub hot_tails: Arc<HotTails>,
     pub options: LogOptions,
+    unsynced_bytes: AtomicU64,
 }
 
 /// The `[storage]` settings that concern every log.
@@ -30,6 +31,26 @@ pub struct LogOptions {
 }
 
 impl LogContext {
+    pub fn new(
+        directory: Arc<LogDirectory>,
+        files: Arc<Files>,
+        hot_tails: Arc<HotTails>,
+        options: LogOptions,
+    ) -> LogContext {
+        LogContext {
+            directory,
+            files,
+            hot_tails,
+            options,
+            unsynced_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes appended to logs of this directory whose flush has not begun.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.unsynced_bytes.load(Ordering::Relaxed)
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -61,6 +82,41 @@ impl LogContext {
     pub fn sync_filesystem(&self) -> Result<(), Error> {
         let synced = self.files.sync_filesystem(&self.directory);
         synced.map_err(|e| self.write_failed(Error::io("sync", self.path(), e)))
+    }
+}
+
+/// One log's share of [`LogContext::unsynced_bytes`].
+pub struct Unsynced {
+    cx: Arc<LogContext>,
+    bytes: u64,
+}
+
+impl Unsynced {
+    pub fn new(cx: &Arc<LogContext>) -> Unsynced {
+        Unsynced {
+            cx: cx.clone(),
+            bytes: 0,
+        }
+    }
+
+    pub fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.cx.unsynced_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn reset(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.cx.unsynced_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Unsynced {
+    fn drop(&mut self) {
+        self.reset();
     }
 }
 

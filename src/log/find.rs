@@ -86,7 +86,34 @@ impl Segment {
         ))
     }
 
-    /// Moves `walk` to the batch an entry points at; false if there is no such batch.
+    /// All index entries for batches that end below `offset`.
+    pub fn indexes_below(self: &Arc<Self>, offset: Offset) -> Result<LoadedIndexes, Error> {
+        let (in_file, recent) = match &*self.read_indexes() {
+            Indexes::Sealed { .. } => ((usize::MAX, usize::MAX), LoadedIndexes::default()),
+            Indexes::Active { offsets, times } => {
+                let recent = LoadedIndexes {
+                    offsets: offsets.recent().to_vec(),
+                    times: times.recent().to_vec(),
+                };
+                ((offsets.in_file(), times.in_file()), recent)
+            }
+        };
+        let mut all = LoadedIndexes::default();
+        if in_file != (0, 0) {
+            let loaded = self.load()?;
+            all.offsets.extend(loaded.offsets.iter().take(in_file.0));
+            all.times.extend(loaded.times.iter().take(in_file.1));
+        }
+        all.offsets.extend(recent.offsets);
+        all.times.extend(recent.times);
+        all.offsets
+            .retain(|entry| self.offset_at(entry.relative_offset) < offset);
+        all.times
+            .retain(|entry| self.offset_at(entry.relative_offset) < offset);
+        Ok(all)
+    }
+
+    /// Whether an entry tells the truth: moves nothing, looks at the batch under `walk`.
     pub fn is_true(&self, entry: &OffsetEntry, walk: &mut HeaderWalk) -> Result<bool, Error> {
         let expected = self.offset_at(entry.relative_offset);
         Ok(matches!(walk.peek()?, Step::Batch(header) if header.last_offset() == expected))

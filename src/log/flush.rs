@@ -1,5 +1,8 @@
-//! The flush checkpoint: how a log becomes durable up to an offset without holding its lock,
-//! and when that is due. The thread that does it is in [`crate::log::flusher`].
+//! How a log becomes durable up to an offset without holding its lock, and when that is due.
+//! The thread that does it is in [`crate::log::flusher`].
+//!
+//! Two purposes: a commit syncs the batches that acknowledgements wait for; a checkpoint writes
+//! what is derived from them as well and moves the recovery point.
 //!
 //! Under the lock [`Log::start_flush`] copies what has to be written; [`FlushWork::run`] syncs
 //! the data first and writes what is derived from it afterwards; [`Log::flushed`], under the lock
@@ -9,7 +12,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::log::context::{LogContext, Shared};
+use crate::log::context::{LogContext, Shared, Unsynced};
 use crate::log::files::{LogFile, PendingSync};
 use crate::log::segment::{IndexTails, Segment, file_name};
 use crate::log::{EPOCHS_FILE, Error, Log, Sealed};
@@ -20,47 +23,76 @@ const UNSYNCED_BYTES: u64 = 64 << 20;
 /// Nor older ones.
 const UNSYNCED_MS: i64 = 60_000;
 
-/// How soon an append wants a flush. The caller passes it on to the flusher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// A flush is on its way already.
-    None,
-    /// The first unsynced bytes: flush after this many ms (60 s or `flush.ms`).
-    Within(i64),
-    /// 64 MiB unsynced, or a segment was completed.
-    Soon,
-    /// `flush.messages` or durable mode: nobody may hear of the append before the recovery point
-    /// has passed it.
-    BeforeAck,
+/// What an append wants of the flusher. The caller passes it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlushNeed {
+    /// `flush.messages` or durable mode: nobody may hear of the append before
+    /// [`Log::synced_offset`] has reached its next offset.
+    pub before_ack: bool,
+    /// A checkpoint is due after this many ms: 60 s or `flush.ms` for the first byte since the
+    /// last one, 0 for 64 MiB or a completed segment. `None`: it was asked for already.
+    pub checkpoint_within_ms: Option<i64>,
+}
+
+impl FlushNeed {
+    pub fn is_none(&self) -> bool {
+        *self == FlushNeed::default()
+    }
+}
+
+/// What a flush is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An acknowledgement waits: the batches and the names of their files, nothing else.
+    Commit,
+    /// The recovery point shall move: everything derived from the batches as well.
+    Checkpoint,
 }
 
 /// What of a log is not durable yet.
-#[derive(Default)]
 pub(super) struct Durability {
     recovery_point: Offset,
-    unsynced_bytes: u64,
+    /// Everything below is on the device; never below the recovery point.
+    synced_offset: Offset,
+    /// Bytes since the last checkpoint began.
+    unsynced: Unsynced,
+    /// Records since the last flush of either purpose began.
     unsynced_records: i64,
-    /// Wall time of the first unsynced append.
+    /// Wall time of the first append since the last checkpoint began.
     dirty_since: Option<Millis>,
-    /// [`Urgency::Soon`] was reported since the last flush began.
+    /// A checkpoint was asked for at once since the last one began.
     reported: bool,
-    /// Completed segments whose data or indexes are unsynced.
+    /// Completed segments that no checkpoint has covered.
     sealed: Vec<Sealed>,
     epochs_changed: bool,
-    names_changed: bool,
+    /// Counts files created and removed; the directory was synced at `names_synced`.
+    names: u64,
+    names_synced: u64,
     directory_created: bool,
     /// Appended to since the index files of the active segment were complete.
     indexes_behind: bool,
     in_flight: bool,
-    /// Snapshots on disk that no segment begins with; only the newest is needed.
-    loose_snapshots: Vec<Offset>,
+    /// Producer snapshots on disk.
+    snapshots: Vec<Offset>,
 }
 
 impl Durability {
-    pub fn new(recovery_point: Offset) -> Durability {
+    pub fn new(cx: &Arc<LogContext>, recovery_point: Offset) -> Durability {
         Durability {
             recovery_point,
-            ..Durability::default()
+            synced_offset: recovery_point,
+            unsynced: Unsynced::new(cx),
+            unsynced_records: 0,
+            dirty_since: None,
+            reported: false,
+            sealed: Vec::new(),
+            epochs_changed: false,
+            names: 0,
+            names_synced: 0,
+            directory_created: false,
+            indexes_behind: false,
+            in_flight: false,
+            snapshots: Vec::new(),
         }
     }
 
@@ -68,15 +100,21 @@ impl Durability {
         self.recovery_point
     }
 
-    pub fn appended(&mut self, bytes: u64, records: i64, now: Millis) {
-        self.unsynced_bytes += bytes;
+    pub fn synced_offset(&self) -> Offset {
+        self.synced_offset
+    }
+
+    /// Takes in an append; true if it is the first since the last checkpoint began.
+    pub fn appended(&mut self, bytes: u64, records: i64, now: Millis) -> bool {
+        self.unsynced.add(bytes);
         self.unsynced_records += records;
         self.indexes_behind = true;
-        self.dirty_since.get_or_insert(now);
+        self.dirty_since.replace(self.dirty_since.unwrap_or(now)).is_none()
     }
 
     pub fn sealed(&mut self, sealed: Sealed) {
         self.sealed.push(sealed);
+        self.reported = false;
     }
 
     pub fn epochs_changed(&mut self) {
@@ -84,12 +122,12 @@ impl Durability {
     }
 
     pub fn names_changed(&mut self) {
-        self.names_changed = true;
+        self.names += 1;
     }
 
     pub fn directory_created(&mut self) {
         self.directory_created = true;
-        self.names_changed = true;
+        self.names += 1;
     }
 
     /// The index files do not cover all of the active segment.
@@ -97,136 +135,195 @@ impl Durability {
         self.indexes_behind = true;
     }
 
-    pub fn set_loose_snapshots(&mut self, offsets: Vec<Offset>) {
-        self.loose_snapshots = offsets;
+    pub fn set_snapshots(&mut self, offsets: Vec<Offset>) {
+        self.snapshots = offsets;
     }
 
-    /// No append since the last flush began.
-    pub fn is_clean(&self) -> bool {
-        self.dirty_since.is_none()
+    /// Forgets the snapshots above `offset` and returns them, to be removed.
+    pub fn take_snapshots_above(&mut self, offset: Offset) -> Vec<Offset> {
+        let (above, kept) = self.snapshots.iter().partition(|&&at| at > offset);
+        self.snapshots = kept;
+        above
+    }
+
+    /// True if the recovery point was above `offset`.
+    pub fn lower(&mut self, offset: Offset) -> bool {
+        let was_above = self.recovery_point > offset;
+        self.recovery_point = self.recovery_point.min(offset);
+        self.synced_offset = self.synced_offset.min(offset);
+        was_above
     }
 }
 
 impl Log {
-    /// Whether every single append waits for its sync.
-    pub(super) fn syncs_every_append(&self) -> bool {
-        self.cx.options.durable || self.config.flush_messages <= 1
+    /// Everything below it is on the device: what acknowledgements wait for in durable modes.
+    /// At or above the recovery point, which only a checkpoint moves.
+    pub fn synced_offset(&self) -> Offset {
+        self.durability.synced_offset
     }
 
-    /// What the append just made means for the flusher. `was_clean`: it is the first unsynced.
-    pub(super) fn flush_urgency(&mut self, was_clean: bool) -> Urgency {
-        let d = &self.durability;
-        let is_due = d.unsynced_records >= self.config.flush_messages;
-        if self.cx.options.durable || is_due {
-            return Urgency::BeforeAck;
+    /// What the append just made means for the flusher. `was_clean`: it is the first since the
+    /// last checkpoint.
+    pub(super) fn flush_need(&mut self, was_clean: bool) -> FlushNeed {
+        let d = &mut self.durability;
+        let now = d.unsynced.bytes() >= UNSYNCED_BYTES || !d.sealed.is_empty();
+        let checkpoint_within_ms = if now && !d.reported {
+            d.reported = true;
+            Some(0)
+        } else {
+            was_clean.then_some(self.config.flush_ms.clamp(0, UNSYNCED_MS))
+        };
+        FlushNeed {
+            before_ack: self.cx.options.durable || d.unsynced_records >= self.config.flush_messages,
+            checkpoint_within_ms,
         }
-        let soon = d.unsynced_bytes >= UNSYNCED_BYTES || !d.sealed.is_empty();
-        if soon && !d.reported {
-            self.durability.reported = true;
-            return Urgency::Soon;
-        }
-        if was_clean {
-            return Urgency::Within(self.config.flush_ms.clamp(0, UNSYNCED_MS));
-        }
-        Urgency::None
     }
 
-    /// Begins a flush up to the present log end. `None` if there is nothing to do, one is under
-    /// way, or the log is out of service.
+    /// Begins a checkpoint of the log as it is now. `None` if there is nothing to do, a flush is
+    /// under way, or the log is out of service. `now` is wall time, ms.
     pub fn start_flush(&mut self, now: Millis) -> Option<FlushWork> {
-        if self.durability.in_flight || !self.needs_flush() || self.check_healthy().is_err() {
+        if !self.needs_checkpoint() {
             return None;
         }
-        let offset = self.log_end_offset;
-        let active = self.active.as_ref().map(|active| &active.segment);
+        let mut work = self.start(Purpose::Checkpoint)?;
+        let d = &mut self.durability;
+        d.reported = true;
+        d.unsynced.reset();
+        work.dirty_since = d.dirty_since.take().unwrap_or(now);
+        work.sealed = d.sealed.iter().map(|s| s.segment.clone()).collect();
+        work.epochs = d.epochs_changed.then(|| self.epochs.to_text());
+        work.snapshot = (!self.producers.is_empty()).then(|| self.producers.snapshot());
+        work.stale_snapshots = self.stale_snapshots();
+        work.tails = self.active.as_ref().and_then(|active| {
+            let tails = active.segment.unpersisted()?;
+            Some((active.segment.clone(), tails))
+        });
+        Some(work)
+    }
+
+    /// Begins a sync for waiting acknowledgements; see [`Log::start_flush`].
+    pub fn start_commit(&mut self) -> Option<FlushWork> {
+        if self.durability.synced_offset >= self.log_end_offset {
+            return None;
+        }
+        self.start(Purpose::Commit)
+    }
+
+    fn start(&mut self, purpose: Purpose) -> Option<FlushWork> {
+        if self.durability.in_flight || self.check_healthy().is_err() {
+            return None;
+        }
         let d = &mut self.durability;
         d.in_flight = true;
-        d.reported = false;
-        d.unsynced_bytes = 0;
         d.unsynced_records = 0;
-        let sealed: Vec<_> = d.sealed.iter().map(|s| s.segment.clone()).collect();
-        let stale = d.loose_snapshots.iter().copied();
+        let active = self.active.as_ref().map(|active| &active.segment);
+        let logs = d.sealed.iter().map(|s| &s.segment).chain(active);
         Some(FlushWork {
             cx: self.cx.clone(),
             shared: self.shared.clone(),
             truncations: self.shared.truncations(),
-            offset,
-            dirty_since: d.dirty_since.take().unwrap_or(now),
-            logs: sealed
-                .iter()
-                .chain(active)
-                .map(|s| s.log().clone())
-                .collect(),
-            sealed,
-            tails: active.and_then(|segment| Some((segment.clone(), segment.unpersisted()?))),
-            snapshot: (!self.producers.is_empty()).then(|| self.producers.snapshot()),
-            stale_snapshots: stale.filter(|&at| at != offset).collect(),
-            epochs: d.epochs_changed.then(|| self.epochs.to_text()),
-            names_changed: d.names_changed,
+            purpose,
+            offset: self.log_end_offset,
+            dirty_since: 0,
+            logs: logs.map(|s| s.log().clone()).collect(),
+            sealed: Vec::new(),
+            tails: None,
+            snapshot: None,
+            stale_snapshots: Vec::new(),
+            epochs: None,
+            names: d.names,
+            names_changed: d.names != d.names_synced,
             directory_created: d.directory_created,
         })
     }
 
-    fn needs_flush(&self) -> bool {
+    fn needs_checkpoint(&self) -> bool {
         let d = &self.durability;
         let has_directory = self.active.is_some() || !self.sealed.is_empty();
-        let behind = d.recovery_point < self.log_end_offset;
-        has_directory && (behind || d.epochs_changed || d.names_changed || !d.sealed.is_empty())
+        let behind = d.recovery_point < self.log_end_offset || !d.sealed.is_empty();
+        has_directory && (behind || d.epochs_changed || d.names != d.names_synced)
     }
 
-    /// Takes in what a flush has done and returns the recovery point; it moves only if the
-    /// flush succeeded. After a full disk the flush may be tried again later; every other error
-    /// has taken the directory offline.
+    /// Snapshots that a checkpoint at the log end makes useless: those that no segment begins
+    /// with, and all of them once there are no producers.
+    fn stale_snapshots(&self) -> Vec<Offset> {
+        let active = self.active.as_ref().map(|active| &active.segment);
+        let segments = || self.sealed.iter().map(|s| &s.segment).chain(active);
+        let is_base = |at: Offset| segments().any(|s| s.base_offset() == at);
+        let snapshots = self.durability.snapshots.iter().copied();
+        if self.producers.is_empty() {
+            return snapshots.collect();
+        }
+        let end = self.log_end_offset;
+        snapshots.filter(|&at| at != end && !is_base(at)).collect()
+    }
+
+    /// Takes in what a flush has done and returns [`Log::synced_offset`]; nothing moves unless
+    /// the flush succeeded. After a full disk it may be tried again; every other error has taken
+    /// the directory offline.
     pub fn flushed(&mut self, flushed: Flushed) -> Result<Offset, Error> {
         let d = &mut self.durability;
+        if flushed.truncations != self.shared.truncations() {
+            return Ok(d.synced_offset);
+        }
         d.in_flight = false;
         let done = match flushed.outcome {
             Ok(done) => done,
             Err(error) => {
-                d.dirty_since = Some(d.dirty_since.unwrap_or(flushed.dirty_since));
+                if flushed.purpose == Purpose::Checkpoint {
+                    d.dirty_since = Some(flushed.dirty_since);
+                }
                 return Err(error);
             }
         };
-        if done.abandoned || flushed.truncations != self.shared.truncations() {
-            return Ok(d.recovery_point);
+        if done.abandoned {
+            return Ok(d.synced_offset);
         }
+        let end = self.log_end_offset;
         assert!(
-            flushed.offset <= self.log_end_offset,
-            "{} flushed to {}, beyond its end {}",
+            flushed.offset <= end,
+            "{} flushed to {}, beyond its end {end}",
             self.shared.name,
-            flushed.offset,
-            self.log_end_offset
+            flushed.offset
         );
-        d.recovery_point = d.recovery_point.max(flushed.offset);
-        d.sealed
-            .retain(|sealed| !flushed.sealed.contains(&sealed.segment.base_offset()));
-        d.epochs_changed &= done.epochs.as_ref() != Some(&self.epochs.to_text());
-        // Names made since the flush began belong to segments that are still unsynced.
-        d.names_changed = !d.sealed.is_empty();
+        d.synced_offset = d.synced_offset.max(flushed.offset);
+        d.names_synced = flushed.names;
         d.directory_created = false;
-        if done.snapshot {
-            let active = self.active.as_ref().map(|active| &active.segment);
-            let mut segments = self.sealed.iter().map(|s| &s.segment).chain(active);
-            let is_base = segments.any(|s| s.base_offset() == flushed.offset);
-            d.loose_snapshots = (!is_base).then_some(flushed.offset).into_iter().collect();
+        if flushed.purpose == Purpose::Checkpoint {
+            self.checkpointed(flushed.offset, &flushed.sealed, done);
+            if let Some((segment, tails)) = &flushed.tails {
+                segment.persisted(tails, flushed.offset == end);
+            }
         }
-        if let Some((segment, tails)) = &flushed.tails {
-            segment.persisted(tails, flushed.offset == self.log_end_offset);
+        Ok(self.durability.synced_offset)
+    }
+
+    fn checkpointed(&mut self, offset: Offset, sealed: &[Offset], done: Done) {
+        let d = &mut self.durability;
+        d.recovery_point = d.recovery_point.max(offset);
+        d.sealed.retain(|s| !sealed.contains(&s.segment.base_offset()));
+        // A segment completed meanwhile has not been asked for.
+        d.reported &= d.sealed.is_empty();
+        d.epochs_changed &= done.epochs.as_ref() != Some(&self.epochs.to_text());
+        d.snapshots.retain(|at| !done.removed.contains(at));
+        if done.snapshot && !d.snapshots.contains(&offset) {
+            d.snapshots.push(offset);
         }
-        Ok(self.durability.recovery_point)
     }
 
     /// Writes the producers as of `offset`; nothing if there are none.
-    pub(super) fn write_snapshot(&self, offset: Offset, sync: bool) -> Result<(), Error> {
+    pub(super) fn write_snapshot(&mut self, offset: Offset, sync: bool) -> Result<(), Error> {
         if self.producers.is_empty() {
             return Ok(());
         }
         let path = self.shared.path.join(file_name(offset, "snapshot"));
-        let written = self
-            .cx
-            .files
-            .replace_file(&path, &self.producers.snapshot(), sync);
-        written.map_err(|e| Error::io("write", &path, e))
+        let bytes = self.producers.snapshot();
+        let written = self.cx.files.replace_file(&path, &bytes, sync);
+        written.map_err(|e| Error::io("write", &path, e))?;
+        if !self.durability.snapshots.contains(&offset) {
+            self.durability.snapshots.push(offset);
+        }
+        Ok(())
     }
 
     /// Clean stop: everything durable, indexes and snapshot written, nothing preallocated. The
@@ -247,11 +344,11 @@ impl Log {
         let shared = self.shared.clone();
         let _gate = shared.shut();
         self.hot_tail.clear();
-        if self.needs_flush() || self.durability.indexes_behind {
+        if self.needs_checkpoint() || self.durability.indexes_behind {
             let closed = self.write_all(sync);
             closed.map_err(|e| self.cx.write_failed(e))?;
         }
-        self.durability = Durability::new(self.log_end_offset);
+        self.durability = Durability::new(&self.cx, self.log_end_offset);
         Ok(self.recovery_point())
     }
 
@@ -268,18 +365,25 @@ impl Log {
         if sync {
             self.sync_all()?;
         }
-        let stale = self.durability.loose_snapshots.iter().copied();
-        let stale: Vec<_> = stale.filter(|&at| at != self.log_end_offset).collect();
-        remove_snapshots(&self.cx, &self.shared, &stale)
+        remove_snapshots(&self.cx, &self.shared, &self.stale_snapshots())
+    }
+
+    /// Syncs the completed segments that begin below `offset`, with their indexes.
+    pub(super) fn sync_unsynced_below(&self, offset: Offset) -> Result<(), Error> {
+        for sealed in &self.durability.sealed {
+            let segment = &sealed.segment;
+            if segment.base_offset() < offset {
+                sync_logs(&self.cx, &[segment.log().begin_sync()])?;
+                sync_indexes(&self.cx, segment)?;
+            }
+        }
+        Ok(())
     }
 
     fn sync_all(&self) -> Result<(), Error> {
-        let sealed = self.durability.sealed.iter().map(|s| &s.segment);
-        let active = self.active.iter().map(|active| &active.segment);
-        let logs = sealed.clone().chain(active).map(|s| s.log().begin_sync());
-        sync_logs(&self.cx, &logs.collect::<Vec<_>>())?;
-        for segment in sealed {
-            sync_indexes(&self.cx, segment)?;
+        self.sync_unsynced_below(Offset::MAX)?;
+        if let Some(active) = &self.active {
+            sync_logs(&self.cx, &[active.segment.log().begin_sync()])?;
         }
         sync_directory(&self.cx, &self.shared.path)?;
         if self.durability.directory_created {
@@ -294,6 +398,7 @@ pub struct FlushWork {
     cx: Arc<LogContext>,
     shared: Arc<Shared>,
     truncations: u64,
+    purpose: Purpose,
     offset: Offset,
     dirty_since: Millis,
     /// The files that may hold unsynced batches.
@@ -303,6 +408,7 @@ pub struct FlushWork {
     snapshot: Option<Vec<u8>>,
     stale_snapshots: Vec<Offset>,
     epochs: Option<String>,
+    names: u64,
     names_changed: bool,
     directory_created: bool,
 }
@@ -310,11 +416,20 @@ pub struct FlushWork {
 /// What a flush has done; for [`Log::flushed`].
 pub struct Flushed {
     truncations: u64,
+    purpose: Purpose,
     offset: Offset,
     dirty_since: Millis,
+    names: u64,
     sealed: Vec<Offset>,
     tails: Option<(Arc<Segment>, IndexTails)>,
     outcome: Result<Done, Error>,
+}
+
+impl Flushed {
+    /// The flush met a full disk; nothing else failed.
+    pub fn may_be_retried(&self) -> bool {
+        matches!(self.outcome, Err(Error::DiskFull { .. }))
+    }
 }
 
 #[derive(Default)]
@@ -322,6 +437,7 @@ struct Done {
     /// The log was closed or deleted meanwhile.
     abandoned: bool,
     snapshot: bool,
+    removed: Vec<Offset>,
     epochs: Option<String>,
 }
 
@@ -375,6 +491,7 @@ impl FlushWork {
         Ok(Done {
             abandoned: false,
             snapshot: self.snapshot.is_some(),
+            removed: Vec::new(),
             epochs: self.epochs.clone(),
         })
     }
@@ -405,25 +522,31 @@ impl FlushWork {
         Ok(())
     }
 
-    /// Older snapshots go once a newer one is durable.
-    fn remove_stale(&self, done: &Done) {
-        if let Some(_gate) = self.shared.enter()
-            && done.snapshot
-            && let Err(error) = remove_snapshots(&self.cx, &self.shared, &self.stale_snapshots)
-        {
-            // It only takes room, until the next start removes it.
-            tracing::warn!(log = self.shared.name, %error, "stale producer snapshot stays");
+    /// Older snapshots go once what replaces them is durable.
+    fn remove_stale(&self, done: &mut Done) {
+        let gate = self.shared.enter();
+        if done.abandoned || gate.is_none() {
+            return;
+        }
+        match remove_snapshots(&self.cx, &self.shared, &self.stale_snapshots) {
+            Ok(()) => done.removed = self.stale_snapshots.clone(),
+            // They only take room; the next checkpoint tries again.
+            Err(error) => {
+                tracing::warn!(log = self.shared.name, %error, "stale producer snapshot stays");
+            }
         }
     }
 
-    fn done(self, outcome: Result<Done, Error>) -> Flushed {
-        if let Ok(done) = &outcome {
+    fn done(self, mut outcome: Result<Done, Error>) -> Flushed {
+        if let Ok(done) = &mut outcome {
             self.remove_stale(done);
         }
         Flushed {
             truncations: self.truncations,
+            purpose: self.purpose,
             offset: self.offset,
             dirty_since: self.dirty_since,
+            names: self.names,
             sealed: self.sealed.iter().map(|s| s.base_offset()).collect(),
             tails: self.tails,
             outcome,

@@ -182,7 +182,7 @@ impl Opening<'_> {
             producers_need_refill: false,
             epochs: EpochCache::default(),
             hot_tail: self.cx.hot_tails.tail(),
-            durability: Durability::new(start),
+            durability: Durability::new(self.cx, start),
         }
     }
 
@@ -344,7 +344,7 @@ impl Opening<'_> {
             Trust::Below(point) => point.min(recovered.next_offset).max(start),
             Trust::AllButTheLastSegment => recovered.scan_start.max(start),
         };
-        log.durability = Durability::new(point);
+        log.durability = Durability::new(self.cx, point);
         if recovered.torn.is_some() || !recovered.dropped.is_empty() {
             log.durability.names_changed();
         }
@@ -365,13 +365,9 @@ impl Opening<'_> {
             }
         }
         log.sealed = Arc::new(sealed);
-        let bases: Vec<_> = found
-            .iter()
-            .map(|(segment, _)| segment.base_offset())
-            .collect();
-        let loose = snapshots(&names).map(|(offset, _)| offset);
-        let loose = loose.filter(|at| *at <= log.log_end_offset && !bases.contains(at));
-        log.durability.set_loose_snapshots(loose.collect());
+        let kept = snapshots(&names).map(|(offset, _)| offset);
+        let kept = kept.filter(|&offset| offset <= log.log_end_offset);
+        log.durability.set_snapshots(kept.collect());
         Ok(log)
     }
 

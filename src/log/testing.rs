@@ -46,6 +46,14 @@ impl Node {
         Log::create_or_open(&self.cx, TOPIC, self.topic_id, self.config.clone(), at)
     }
 
+    /// Another partition of the directory.
+    pub fn open_partition(&self, number: i32) -> Log {
+        let name = format!("other-{number}");
+        let opened =
+            Log::create_or_open(&self.cx, &name, self.topic_id, self.config.clone(), clean());
+        opened.expect("open").0
+    }
+
     /// A log that was never there, or one after a clean stop.
     pub fn open(&self) -> Log {
         self.open_at(clean()).expect("open").0
@@ -99,12 +107,12 @@ fn context(dir: &TempDir, options: LogOptions) -> Arc<LogContext> {
         node_id: BrokerId(1),
     };
     let directory = LogDirectory::open(dir.path(), &identity).expect("log directory");
-    Arc::new(LogContext {
-        directory: Arc::new(directory),
-        files: Files::new(3_000),
-        hot_tails: HotTails::new(),
+    Arc::new(LogContext::new(
+        Arc::new(directory),
+        Files::new(3_000),
+        HotTails::new(),
         options,
-    })
+    ))
 }
 
 pub fn config() -> LogConfig {

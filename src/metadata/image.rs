@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::config::SecurityProtocol;
 use crate::metadata::records::{self, BrokerFeature, MetadataRecord, TOPIC_RESOURCE};
 use crate::metadata::sharded::{ShardKey, Sharded};
 use crate::types::{BrokerId, LeaderEpoch, TopicId};
@@ -80,6 +81,11 @@ pub struct BrokerImage {
 }
 
 impl BrokerImage {
+    /// Where its listener of that name is reached; `None` if it has no such listener.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.listener == listener)
+    }
+
     /// May it lead and be in an ISR?
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
@@ -95,31 +101,16 @@ pub struct Endpoint {
     pub security_protocol: SecurityProtocol,
 }
 
-/// Kafka's security protocols; the discriminants are its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(i16)]
-pub enum SecurityProtocol {
-    Plaintext = 0,
-    Ssl = 1,
-    SaslPlaintext = 2,
-    SaslSsl = 3,
-}
-
-impl SecurityProtocol {
-    pub fn id(self) -> i16 {
-        self as i16
-    }
-
-    pub fn from_id(id: i16) -> Option<SecurityProtocol> {
-        [
-            SecurityProtocol::Plaintext,
-            SecurityProtocol::Ssl,
-            SecurityProtocol::SaslPlaintext,
-            SecurityProtocol::SaslSsl,
-        ]
-        .into_iter()
-        .find(|protocol| protocol.id() == id)
-    }
+/// The security protocol of a number in a registration record.
+fn security_protocol(id: i16) -> Result<SecurityProtocol, String> {
+    let all = [
+        SecurityProtocol::Plaintext,
+        SecurityProtocol::Ssl,
+        SecurityProtocol::SaslPlaintext,
+        SecurityProtocol::SaslSsl,
+    ];
+    let named = all.into_iter().find(|protocol| protocol.id() == id);
+    named.ok_or_else(|| format!("names security protocol {id}, which does not exist"))
 }
 
 /// A record that does not fit the image it is applied to. Our own log never holds one, so the
@@ -257,14 +248,11 @@ impl Image {
 
     fn register(&mut self, record: &records::RegisterBroker) -> Result<(), String> {
         let endpoints = record.end_points.iter().map(|end_point| {
-            let id = end_point.security_protocol;
-            let security_protocol = SecurityProtocol::from_id(id)
-                .ok_or_else(|| format!("names security protocol {id}, which does not exist"))?;
             Ok(Endpoint {
                 listener: end_point.name.clone(),
                 host: end_point.host.clone(),
                 port: end_point.port,
-                security_protocol,
+                security_protocol: security_protocol(end_point.security_protocol)?,
             })
         });
         let broker = BrokerImage {
@@ -410,6 +398,14 @@ impl PartitionImage {
         self.recovering = change.recovering.unwrap_or(self.recovering);
         self.partition_epoch += 1;
     }
+}
+
+/// Whether Kafka counts a topic as internal: clients hide it and do not write to it (R47).
+pub fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
 }
 
 /// What is the same in both: used by tests to say that a rebuilt image is the same image.

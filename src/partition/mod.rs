@@ -11,11 +11,13 @@ mod settings;
 pub mod volume;
 mod wait;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ResponseError;
+use crate::log::flush::Purpose;
 use crate::log::flusher::Flushable;
-use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records, Urgency};
+use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
 use crate::protocol::batch::ValidBatch;
@@ -170,7 +172,10 @@ impl Partition {
         let delay_ms = state.config.file_delete_delay_ms;
         drop(state);
         let renamed = match opened {
-            LogState::Open(mut log) => log.delete().map_err(|error| error.to_string()),
+            LogState::Open(log) => {
+                let deleted = log.mark_deleted();
+                deleted.map(|deleted| deleted.path().map(Path::to_path_buf)).map_err(|error| error.to_string())
+            }
             LogState::Unopened(_) | LogState::Offline => {
                 let renamed = self.volume.set_deleted_aside(&self.name);
                 renamed.map_err(|error| error.to_string())
@@ -238,7 +243,7 @@ impl Partition {
             error: self.refusal(&error),
             log_start_offset: log.log_start_offset(),
         })?;
-        if appended.flush != Urgency::BeforeAck {
+        if !appended.flush.before_ack {
             state.local_end_moved(appended.next_offset, appended.size);
         }
         self.volume.request_flush(self, appended.flush);
@@ -344,11 +349,12 @@ impl Partition {
 
 /// What is durable counts for the high watermark (storage.md section 13).
 impl Flushable for Partition {
-    fn start_flush(&self, now: Millis) -> Option<FlushWork> {
+    fn start_flush(&self, purpose: Purpose, now: Millis) -> Option<FlushWork> {
         let mut state = self.lock();
-        match &mut state.log {
-            LogState::Open(log) => log.start_flush(now),
-            _ => None,
+        let LogState::Open(log) = &mut state.log else { return None };
+        match purpose {
+            Purpose::Commit => log.start_commit(),
+            Purpose::Checkpoint => log.start_flush(now),
         }
     }
 
@@ -357,7 +363,7 @@ impl Flushable for Partition {
         let state = &mut *state;
         let LogState::Open(log) = &mut state.log else { return };
         match log.flushed(flushed) {
-            Ok(recovery_point) => state.local_end_moved(recovery_point, VISIBLE_BY_SYNC),
+            Ok(synced_offset) => state.local_end_moved(synced_offset, VISIBLE_BY_SYNC),
             Err(error) => {
                 self.refusal(&error);
                 state.waiters.wake_all();

@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::log::checkpoints::{CheckpointFile, Checkpoints};
 use crate::log::partition_dirs::{self, Aside, DirectoryKind};
 use crate::log::flusher::Flusher;
-use crate::log::{LogContext, OpenAt, Urgency};
+use crate::log::flush::FlushNeed;
+use crate::log::{LogContext, OpenAt};
 use crate::types::{Millis, Offset, TopicId, TopicPartition};
 
 /// See the module.
@@ -72,13 +73,13 @@ impl Volume {
     }
 
     /// Passes on what an append wants; costs nothing where it wants nothing.
-    pub fn request_flush(&self, partition: &Arc<Partition>, urgency: Urgency) {
-        if urgency == Urgency::None {
+    pub fn request_flush(&self, partition: &Arc<Partition>, need: FlushNeed) {
+        if need.is_none() {
             return;
         }
         let flusher = self.flusher.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(flusher) = &*flusher {
-            flusher.request(partition, urgency);
+            flusher.request(partition, need);
         }
     }
 

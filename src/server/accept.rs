@@ -54,7 +54,7 @@ pub fn bind(listener: &Listener, backlog: Option<i32>) -> anyhow::Result<BoundLi
                 });
             }
         }
-        if listener.host == BindHost::Wildcard && !sockets.is_empty() {
+        if listener.bind_host() == BindHost::Wildcard && !sockets.is_empty() {
             break;
         }
     }
