@@ -58,15 +58,21 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary {
+            seed,
             cycles,
             acknowledged,
             findings,
+            story,
             ..
         } = self;
         write!(
             f,
             "{cycles} cycles, {acknowledged} acknowledged, {findings}"
-        )
+        )?;
+        match story.as_str() {
+            "" => Ok(()),
+            story => write!(f, "\n  {story}\n  seed {seed}"),
+        }
     }
 }
 
@@ -152,7 +158,9 @@ fn torture_one(
         summary.cycles += 1;
         if !world.findings.is_empty() {
             let how = if clean { "stopped" } else { "killed" };
-            summary.story = format!("in cycle {cycle}, after it was {how}; {damages:?}");
+            let files = directory.display();
+            summary.story =
+                format!("in cycle {cycle}, when it was {how}; {damages:?}; see {files}");
             break;
         }
     }
