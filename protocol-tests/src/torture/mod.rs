@@ -8,7 +8,6 @@ mod check;
 mod consumer;
 mod damage;
 mod producer;
-mod random;
 mod record;
 
 use std::collections::BTreeMap;
@@ -20,12 +19,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::client::Connection;
+use crate::random::Random;
 use admin::Admin;
 use broker::{Broker, Site};
 use check::{Findings, Sent};
 use consumer::Consumer;
 use producer::{Kind, Producer, patiently};
-use random::Random;
 
 pub use broker::newest_build;
 
@@ -198,8 +197,8 @@ struct Died {
 
 impl World {
     fn new(bootstrap: &str, random: &mut Random) -> Result<World> {
-        let run = random.bits();
-        let mut admin = Admin::new(random.bits());
+        let run = random.next();
+        let mut admin = Admin::new(random.next());
         let mut consumers = Vec::new();
         let mut connection = Connection::open(bootstrap)?;
         for (topic, configs) in TOPICS {
@@ -211,7 +210,7 @@ impl World {
         }
         let mut producers = Vec::new();
         for (index, (kind, topic, partition)) in (0..).zip(PRODUCERS) {
-            let seed = random.bits();
+            let seed = random.next();
             producers.push(Producer::new(index, kind, (topic, partition), run, seed));
         }
         Ok(World {
