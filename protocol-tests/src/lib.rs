@@ -1,4 +1,5 @@
 //! What the judges of Ottla share: a small client, and the torture of a broker that is killed.
 
 pub mod client;
+pub mod random;
 pub mod torture;

@@ -8,8 +8,10 @@
 //! Does not know what the offsets mean, nor when a round is due. All of it is derived: an offset
 //! that is not known here is found again by reading the log.
 
+mod sums;
+
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,7 @@ use super::small_files::{
 };
 use crate::protocol::batch::crc32c;
 use crate::types::{Offset, TopicPartition};
+use sums::{Sum, Sums};
 
 /// The four offset checkpoints of a log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,11 @@ impl Checkpoints {
         for (file, which) in files.iter_mut().zip(CheckpointFile::ALL) {
             let bytes = read_small_file(&dir.join(which.name()), MAX_FILE_BYTES)?;
             let expected = sums.as_ref().map(|sums| sums.0[which as usize]);
+            if bytes.is_none() && expected.is_none() {
+                // A new directory, or somebody removed everything: nothing is known, in silence.
+                file.unreadable = true;
+                continue;
+            }
             match OffsetFile::judge(bytes.as_deref(), expected) {
                 Ok(known) => *file = known,
                 Err(cause) => {
@@ -116,7 +124,8 @@ impl Checkpoints {
         self.files[file as usize].offsets.get(partition).copied()
     }
 
-    /// False if the file was found damaged and has not been rewritten since.
+    /// False if the file was found damaged, or nothing says whether there was one, and it has not
+    /// been written since.
     pub fn is_readable(&self, file: CheckpointFile) -> bool {
         !self.files[file as usize].unreadable
     }
@@ -152,32 +161,74 @@ impl Checkpoints {
         self.files.iter().any(|file| file.changed)
     }
 
-    /// A checkpoint round: makes what changed durable. Syncs: one file and the directory for the
-    /// sums, one per changed file, the directory. After an error the disk holds for each file
-    /// the old or the new content and the sums of both.
+    /// A checkpoint round: makes what changed durable. For an owner who holds no lock meanwhile;
+    /// others write the [`Round`] themselves.
     pub fn write(&mut self) -> io::Result<()> {
-        if !self.is_changed() {
+        let Some(mut round) = self.begin_round() else {
             return Ok(());
+        };
+        let written = round.write();
+        self.end_round(round);
+        written
+    }
+
+    /// What the next round has to write; `None` if nothing changed. One round at a time.
+    pub fn begin_round(&mut self) -> Option<Round> {
+        if !self.is_changed() {
+            return None;
         }
-        let mut sums = Sums::default();
-        let mut texts: [Option<String>; 4] = Default::default();
-        for (i, file) in self.files.iter().enumerate() {
+        let mut round = Round {
+            dir: self.dir.clone(),
+            sums: Sums::default(),
+            texts: Default::default(),
+        };
+        for (i, file) in self.files.iter_mut().enumerate() {
             let text = file.changed.then(|| file.to_text());
             let next = text.as_ref().map(|text| crc32c(&[text.as_bytes()]));
-            sums.0[i] = Sum {
+            round.sums.0[i] = Sum {
                 current: file.on_disk,
                 next: next.or(file.on_disk),
             };
-            texts[i] = text;
-        }
-        write_atomically(&self.dir, SUMS_FILE, sums.to_text().as_bytes())?;
-        for (which, text) in CheckpointFile::ALL.into_iter().zip(texts) {
-            let Some(text) = text else { continue };
-            replace_file(&self.dir, which.name(), text.as_bytes())?;
-            let file = &mut self.files[which as usize];
-            file.on_disk = sums.0[which as usize].next;
+            round.texts[i] = text;
             file.changed = false;
-            file.unreadable = false;
+        }
+        Some(round)
+    }
+
+    /// Takes back a round after [`Round::write`]; what that could not write is still to be written.
+    pub fn end_round(&mut self, round: Round) {
+        for (i, file) in self.files.iter_mut().enumerate() {
+            match round.texts[i] {
+                Some(_) => file.changed = true,
+                None => {
+                    file.on_disk = round.sums.0[i].next;
+                    file.unreadable &= file.on_disk.is_none();
+                }
+            }
+        }
+    }
+}
+
+/// The texts of one checkpoint round, to be written without a lock on the [`Checkpoints`].
+#[derive(Debug)]
+pub struct Round {
+    dir: PathBuf,
+    sums: Sums,
+    /// What is still to be written.
+    texts: [Option<String>; 4],
+}
+
+impl Round {
+    /// Makes the round durable. Syncs: one file and the directory for the sums, one per changed
+    /// file, the directory. After an error the disk holds for each file the old or the new
+    /// content, and the sums of both.
+    pub fn write(&mut self) -> io::Result<()> {
+        write_atomically(&self.dir, SUMS_FILE, self.sums.to_text().as_bytes())?;
+        for (which, text) in CheckpointFile::ALL.into_iter().zip(&mut self.texts) {
+            if let Some(content) = text {
+                replace_file(&self.dir, which.name(), content.as_bytes())?;
+                *text = None;
+            }
         }
         sync_directory(&self.dir)
     }
@@ -230,79 +281,6 @@ fn parse_offset(line: &str) -> Option<(TopicPartition, Offset)> {
         .next()
         .is_none()
         .then_some((TopicPartition { topic, partition }, offset))
-}
-
-/// The content of `ottla.sums`: for each checkpoint what the disk held before the last round and
-/// what that round put there, then the checksum of these lines.
-#[derive(Debug, Default)]
-struct Sums([Sum; 4]);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sum {
-    current: Option<u32>,
-    next: Option<u32>,
-}
-
-impl Sums {
-    /// `None` if there are none, or none to be believed: then syntax is the only judge.
-    fn read(dir: &Path) -> io::Result<Option<Sums>> {
-        let Some(bytes) = read_small_file(&dir.join(SUMS_FILE), 4096)? else {
-            return Ok(None);
-        };
-        let sums = std::str::from_utf8(&bytes).ok().and_then(Sums::parse);
-        if sums.is_none() {
-            warn!(file = SUMS_FILE, dir = %dir.display(),
-                "checksums of the checkpoints are unreadable; checkpoints are judged by syntax");
-        }
-        Ok(sums)
-    }
-
-    fn to_text(&self) -> String {
-        let mut text = String::new();
-        for (sum, which) in self.0.iter().zip(CheckpointFile::ALL) {
-            let (current, next) = (Hex(sum.current), Hex(sum.next));
-            let _ = writeln!(text, "{} {current} {next}", which.name());
-        }
-        let own = crc32c(&[text.as_bytes()]);
-        let _ = writeln!(text, "{SUMS_FILE} {own:08x}");
-        text
-    }
-
-    fn parse(text: &str) -> Option<Sums> {
-        let mut sums = Sums::default();
-        let mut lines = text.lines();
-        for (sum, which) in sums.0.iter_mut().zip(CheckpointFile::ALL) {
-            let mut fields = lines.next()?.split(' ');
-            if fields.next()? != which.name() {
-                return None;
-            }
-            sum.current = Hex::parse(fields.next()?)?.0;
-            sum.next = Hex::parse(fields.next()?)?.0;
-        }
-        // Equal text, own checksum included, and nothing behind it.
-        (sums.to_text() == text).then_some(sums)
-    }
-}
-
-/// A checksum as eight hex digits, or `-` for none.
-struct Hex(Option<u32>);
-
-impl Hex {
-    fn parse(text: &str) -> Option<Hex> {
-        match text {
-            "-" => Some(Hex(None)),
-            _ => Some(Hex(Some(u32::from_str_radix(text, 16).ok()?))),
-        }
-    }
-}
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(sum) => write!(f, "{sum:08x}"),
-            None => f.write_str("-"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -490,6 +468,54 @@ mod tests {
         assert_eq!(checkpoints.offset(RecoveryPoint, &tp("tx4628", 2)), Some(0));
         assert!(checkpoints.is_readable(Cleaner));
         assert!(!dir.path().join(SUMS_FILE).exists());
+    }
+
+    #[test]
+    fn without_file_and_sums_nothing_is_known_and_nothing_is_written() {
+        let dir = written();
+        std::fs::remove_file(dir.path().join(SUMS_FILE)).expect("remove");
+        std::fs::remove_file(dir.path().join(RecoveryPoint.name())).expect("remove");
+        let checkpoints = read(&dir);
+        assert!(!checkpoints.is_readable(RecoveryPoint));
+        assert!(checkpoints.is_readable(HighWatermark));
+        assert!(!checkpoints.is_changed());
+    }
+
+    #[test]
+    fn an_offset_set_while_a_round_is_written_goes_into_the_next() {
+        let dir = written();
+        let mut checkpoints = read(&dir);
+        checkpoints.set(RecoveryPoint, &tp("disk", 0), 20);
+        let mut round = checkpoints.begin_round().expect("a change");
+        checkpoints.set(RecoveryPoint, &tp("disk", 0), 30);
+        round.write().expect("written");
+        checkpoints.end_round(round);
+        assert_eq!(read(&dir).offset(RecoveryPoint, &tp("disk", 0)), Some(20));
+        checkpoints.write().expect("the next round");
+        assert_eq!(read(&dir).offset(RecoveryPoint, &tp("disk", 0)), Some(30));
+    }
+
+    #[test]
+    fn a_round_that_failed_is_written_again() {
+        let dir = written();
+        let mut checkpoints = read(&dir);
+        checkpoints.set(RecoveryPoint, &tp("disk", 0), 20);
+        checkpoints.set(HighWatermark, &tp("disk", 0), 19);
+        let in_the_way = dir.path().join(format!("{}.tmp", HighWatermark.name()));
+        std::fs::create_dir(&in_the_way).expect("create");
+        assert!(checkpoints.write().is_err());
+        let after_a_crash = read(&dir);
+        assert_eq!(
+            after_a_crash.offset(RecoveryPoint, &tp("disk", 0)),
+            Some(20)
+        );
+        assert_eq!(
+            after_a_crash.offset(HighWatermark, &tp("disk", 0)),
+            Some(14)
+        );
+        std::fs::remove_dir(&in_the_way).expect("remove");
+        checkpoints.write().expect("again");
+        assert_eq!(read(&dir).offset(HighWatermark, &tp("disk", 0)), Some(19));
     }
 
     #[test]

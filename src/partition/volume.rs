@@ -85,7 +85,10 @@ impl Volume {
 
     /// Ends the flusher; before the logs are closed.
     pub fn stop_flusher(&self) {
-        *self.flusher.write().unwrap_or_else(PoisonError::into_inner) = None;
+        // Dropping joins a thread that may wait for a partition whose append waits for this
+        // lock: let go of it first.
+        let flusher = self.flusher.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(flusher);
     }
 
     /// How many partitions were placed here since the start.

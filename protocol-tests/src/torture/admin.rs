@@ -9,8 +9,8 @@ use anyhow::Result;
 use ottla::types::TopicId;
 
 use super::check::Findings;
-use super::random::Random;
 use crate::client::Connection;
+use crate::random::Random;
 
 /// Creations and deletions per round of load: each costs the broker syncs that a machine without
 /// a fast disk would spend the whole round in.

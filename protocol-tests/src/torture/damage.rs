@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::random::Random;
+use crate::random::Random;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
@@ -149,7 +149,7 @@ fn garble_one(files: &[PathBuf], random: &mut Random) -> io::Result<()> {
     let content = fs::read(file).unwrap_or_default();
     let length = content.len().min(1 << 20);
     let garbage = match random.below(4) {
-        0 => random.bytes(length.max(10)),
+        0 => random.noise(length.max(10)),
         1 => vec![0; length],
         2 => Vec::new(),
         _ => content[..length / 2].to_vec(),
@@ -163,7 +163,7 @@ fn leave_over(data: &Path, random: &mut Random) -> io::Result<()> {
         "replication-offset-checkpoint.tmp",
         "ottla.sums.tmp",
     ] {
-        fs::write(data.join(name), random.bytes(50))?;
+        fs::write(data.join(name), random.noise(50))?;
     }
     if let Some(partition) = random.pick(&partitions(data)?) {
         for name in [
@@ -173,7 +173,7 @@ fn leave_over(data: &Path, random: &mut Random) -> io::Result<()> {
             "00000000000000000007.log.deleted",
             "leader-epoch-checkpoint.tmp",
         ] {
-            fs::write(partition.join(name), random.bytes(200))?;
+            fs::write(partition.join(name), random.noise(200))?;
         }
     }
     Ok(())
@@ -191,7 +191,7 @@ fn tear(data: &Path, random: &mut Random) -> io::Result<()> {
     let length = 1 + random.below(5000) as usize;
     let tail = match random.one_in(2) {
         true => vec![0; length],
-        false => random.bytes(length),
+        false => random.noise(length),
     };
     OpenOptions::new().append(true).open(last)?.write_all(&tail)
 }

@@ -8,7 +8,6 @@ mod check;
 mod consumer;
 mod damage;
 mod producer;
-mod random;
 mod record;
 
 use std::collections::BTreeMap;
@@ -20,12 +19,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::client::Connection;
+use crate::random::Random;
 use admin::Admin;
 use broker::{Broker, Site};
 use check::{Findings, Sent};
 use consumer::Consumer;
 use producer::{Kind, Producer, patiently};
-use random::Random;
 
 pub use broker::newest_build;
 
@@ -58,15 +57,21 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary {
+            seed,
             cycles,
             acknowledged,
             findings,
+            story,
             ..
         } = self;
         write!(
             f,
             "{cycles} cycles, {acknowledged} acknowledged, {findings}"
-        )
+        )?;
+        match story.as_str() {
+            "" => Ok(()),
+            story => write!(f, "\n  {story}\n  seed {seed}"),
+        }
     }
 }
 
@@ -152,7 +157,9 @@ fn torture_one(
         summary.cycles += 1;
         if !world.findings.is_empty() {
             let how = if clean { "stopped" } else { "killed" };
-            summary.story = format!("in cycle {cycle}, after it was {how}; {damages:?}");
+            let files = directory.display();
+            summary.story =
+                format!("in cycle {cycle}, when it was {how}; {damages:?}; see {files}");
             break;
         }
     }
@@ -190,8 +197,8 @@ struct Died {
 
 impl World {
     fn new(bootstrap: &str, random: &mut Random) -> Result<World> {
-        let run = random.bits();
-        let mut admin = Admin::new(random.bits());
+        let run = random.next();
+        let mut admin = Admin::new(random.next());
         let mut consumers = Vec::new();
         let mut connection = Connection::open(bootstrap)?;
         for (topic, configs) in TOPICS {
@@ -203,7 +210,7 @@ impl World {
         }
         let mut producers = Vec::new();
         for (index, (kind, topic, partition)) in (0..).zip(PRODUCERS) {
-            let seed = random.bits();
+            let seed = random.next();
             producers.push(Producer::new(index, kind, (topic, partition), run, seed));
         }
         Ok(World {

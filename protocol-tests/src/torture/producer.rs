@@ -12,9 +12,9 @@ use kafka_protocol::ResponseError;
 use ottla::protocol::batch::{BatchOptions, Record, ValidBatch};
 
 use super::check::{Outcome, Sent};
-use super::random::Random;
 use super::record::{RecordId, value};
 use crate::client::{Answer, Connection};
+use crate::random::Random;
 
 /// Requests in flight, and batches that an idempotent producer may send again (R67).
 const IN_FLIGHT: usize = 5;

@@ -1,7 +1,7 @@
 //! Records that say who they are: every value is unique, and anybody can tell from the bytes
 //! alone whether they are what was sent.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Which record of which producer. Ordinals count from 0 in the order of sending; for an
 /// idempotent producer they are the sequence numbers.
@@ -27,7 +27,7 @@ pub fn value(run: u64, id: RecordId) -> Vec<u8> {
         true => random.below(60_000),
         false => random.below(300),
     };
-    value.extend_from_slice(&random.bytes(noise as usize));
+    value.extend_from_slice(&random.noise(noise as usize));
     value
 }
 

@@ -11,8 +11,7 @@ use ottla::protocol::bounds::{BoundsError, check};
 use ottla::protocol::bounds_table::MESSAGES;
 use ottla::protocol::shape::{Field, Message, Shape};
 use ottla::protocol::varint;
-
-use super::random::Random;
+use protocol_tests::random::Random;
 
 /// Key and version of every request in the table.
 fn all_versions() -> impl Iterator<Item = (&'static Message, i16)> {

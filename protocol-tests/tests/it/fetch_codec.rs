@@ -23,8 +23,7 @@ use ottla::protocol::fetch::{
     NodeEndpoint, PartitionResponse, TopicResponse, decode_request,
 };
 use ottla::types::{BrokerId, TopicId};
-
-use super::random::Random;
+use protocol_tests::random::Random;
 
 fn topic_identity(random: &mut Random, version: i16) -> (StrBytes, TopicId) {
     match version {

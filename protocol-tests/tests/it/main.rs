@@ -6,6 +6,5 @@ mod clients;
 mod crash;
 mod fetch_codec;
 mod produce_codec;
-mod random;
 mod stored_batches;
 mod wire;

@@ -15,8 +15,7 @@ use ottla::protocol::produce::{
     ProduceResponse, TopicData, TopicResponse, decode_request,
 };
 use ottla::types::{BrokerId, TopicId};
-
-use super::random::Random;
+use protocol_tests::random::Random;
 
 /// The versions the crate has a codec for.
 const VERSIONS: std::ops::RangeInclusive<i16> = 3..=13;

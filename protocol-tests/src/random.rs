@@ -1,9 +1,12 @@
-//! Seeded randomness for tests that vary shapes.
+//! Choices that a seed repeats: for tests that vary shapes and for the torture.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
-/// SplitMix64: small, seeded, good enough to vary shapes.
+/// SplitMix64: small, seeded, good enough to vary shapes and to pick a fault.
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
@@ -11,6 +14,15 @@ impl Random {
         Random(seed)
     }
 
+    /// A seed that nobody chose.
+    pub fn seed() -> u64 {
+        RandomState::new().build_hasher().finish()
+    }
+
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it never ends, and is no iterator's use"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -27,8 +39,18 @@ impl Random {
         (length > 0).then(|| self.below(length as u64) as usize)
     }
 
+    /// One of `items`; `None` if there are none.
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        items.get(self.index(items.len())?)
+    }
+
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
     pub fn flip(&mut self) -> bool {
-        self.below(2) == 0
+        self.one_in(2)
     }
 
     pub fn i32(&mut self) -> i32 {
@@ -43,6 +65,16 @@ impl Random {
     pub fn bytes(&mut self) -> Bytes {
         let length = self.below(200);
         (0..length).map(|_| self.next() as u8).collect()
+    }
+
+    /// `length` bytes that do not compress.
+    pub fn noise(&mut self, length: usize) -> Vec<u8> {
+        let mut noise = Vec::with_capacity(length + 8);
+        while noise.len() < length {
+            noise.extend_from_slice(&self.next().to_le_bytes());
+        }
+        noise.truncate(length);
+        noise
     }
 
     pub fn text(&mut self) -> StrBytes {
