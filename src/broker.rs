@@ -58,7 +58,11 @@ impl Core {
     ///
     /// # Errors
     /// One sentence with what is wrong and where.
-    pub async fn boot(config: Config, clock: Clock, endpoints: Vec<Endpoint>) -> anyhow::Result<Core> {
+    pub async fn boot(
+        config: Config,
+        clock: Clock,
+        endpoints: Vec<Endpoint>,
+    ) -> anyhow::Result<Core> {
         let (opened, config, clock) = off_runtime(move || {
             let opened = Directories::open(&config, &clock)?;
             anyhow::Ok((opened, config, clock))
@@ -87,8 +91,13 @@ impl Core {
             .await?
         };
         let metadata = quorum.metadata.clone();
-        let me = metadata.borrow().brokers.get(&config.node_id).map(|broker| broker.epoch);
-        let broker_epoch = me.context("the metadata does not know this broker after its registration")?;
+        let me = metadata
+            .borrow()
+            .brokers
+            .get(&config.node_id)
+            .map(|broker| broker.epoch);
+        let broker_epoch =
+            me.context("the metadata does not know this broker after its registration")?;
         let housekeeping = Housekeeping::start(partitions.clone(), &config, clock.clone())?;
         let sessions = config.max_incremental_fetch_session_cache_slots;
         let shared = Arc::new(Shared {
@@ -100,7 +109,13 @@ impl Core {
             clock,
             config,
         });
-        Ok(Core { shared, quorum, housekeeping, broker_epoch, failed })
+        Ok(Core {
+            shared,
+            quorum,
+            housekeeping,
+            broker_epoch,
+            failed,
+        })
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -124,19 +139,31 @@ impl Core {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
-        let Core { shared, quorum, housekeeping, broker_epoch, .. } = self;
+        let Core {
+            shared,
+            quorum,
+            housekeeping,
+            broker_epoch,
+            ..
+        } = self;
         let partitions = shared.partitions.clone();
         off_runtime(move || {
             drop(housekeeping);
             partitions.close().context("a log could not be closed")
         })
         .await?;
-        quorum.stop().await.context("the metadata log could not be closed")?;
+        quorum
+            .stop()
+            .await
+            .context("the metadata log could not be closed")?;
         let partitions = shared.partitions.clone();
         off_runtime(move || {
             let nonce = Uuid::new_v4().simple().to_string();
             for volume in partitions.volumes() {
-                volume.log.directory.write_clean_marker(broker_epoch, &nonce)?;
+                volume
+                    .log
+                    .directory
+                    .write_clean_marker(broker_epoch, &nonce)?;
             }
             anyhow::Ok(())
         })
@@ -159,10 +186,15 @@ impl Directories {
         if !paths.contains(&config.metadata_log_dir) {
             paths.push(config.metadata_log_dir.clone());
         }
-        let identity = Identity { cluster_id: config.cluster_id.clone(), node_id: config.node_id };
+        let identity = Identity {
+            cluster_id: config.cluster_id.clone(),
+            node_id: config.node_id,
+        };
         let directories = LogDirectory::open_all(&paths, &identity)?;
         let cluster_id = directories[0].cluster_id().to_owned();
-        let epochs = directories.iter().map(|directory| Some(directory.found_marker()?.broker_epoch));
+        let epochs = directories
+            .iter()
+            .map(|directory| Some(directory.found_marker()?.broker_epoch));
         let epochs: Option<Vec<i64>> = epochs.collect();
         let agreed = epochs.filter(|epochs| epochs.iter().all(|epoch| *epoch == epochs[0]));
         let (files, hot_tails) = (Files::new(descriptor_limit()), HotTails::new());
@@ -173,7 +205,11 @@ impl Directories {
         let volumes = directories.into_iter().map(|directory| {
             let directory = Arc::new(directory);
             let log = LogContext::new(directory, files.clone(), hot_tails.clone(), options);
-            anyhow::Ok(Arc::new(Volume::open(Arc::new(log), agreed.is_some(), clock.clone())?))
+            anyhow::Ok(Arc::new(Volume::open(
+                Arc::new(log),
+                agreed.is_some(),
+                clock.clone(),
+            )?))
         });
         Ok(Directories {
             cluster_id,
@@ -192,7 +228,12 @@ impl Directories {
         failure: watch::Sender<bool>,
     ) -> QuorumArgs {
         let is_metadata = |volume: &&Arc<Volume>| volume.log.path() == config.metadata_log_dir;
-        let volume = self.volumes.iter().find(is_metadata).unwrap_or(&self.volumes[0]).clone();
+        let volume = self
+            .volumes
+            .iter()
+            .find(is_metadata)
+            .unwrap_or(&self.volumes[0])
+            .clone();
         let published = partitions.clone();
         let (defaults, minima) = (config.topic_defaults.clone(), config.minima);
         QuorumArgs {
@@ -226,7 +267,11 @@ impl Directories {
             endpoints,
             rack: config.broker_rack.clone(),
             features: Vec::new(),
-            log_dirs: self.volumes.iter().map(|volume| volume.log.directory.id().0).collect(),
+            log_dirs: self
+                .volumes
+                .iter()
+                .map(|volume| volume.log.directory.id().0)
+                .collect(),
             previous_epoch: self.previous_epoch,
             unfenced: true,
         }
@@ -243,7 +288,9 @@ fn descriptor_limit() -> usize {
 async fn off_runtime<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a disk task panicked")?
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("a disk task panicked")?
 }
 
 /// The block of producer ids this broker hands out from (R71). A block that is lost with the
@@ -256,7 +303,10 @@ pub struct ProducerIds {
 impl ProducerIds {
     /// An id never used before in this cluster, or `None` when the block is used up.
     pub fn next(&self) -> Option<i64> {
-        self.block.lock().unwrap_or_else(PoisonError::into_inner).next()
+        self.block
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
     }
 
     /// As [`ProducerIds::next`], after taking a block from the controller if need be.
@@ -268,7 +318,10 @@ impl ProducerIds {
             if let Some(id) = self.next() {
                 return Ok(id);
             }
-            let block = controller.allocate_producer_ids().await.map_err(|error| error.code)?;
+            let block = controller
+                .allocate_producer_ids()
+                .await
+                .map_err(|error| error.code)?;
             // Another request may have brought a block meanwhile: ids are skipped, never shared.
             *self.block.lock().unwrap_or_else(PoisonError::into_inner) = block;
         }

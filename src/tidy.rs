@@ -22,17 +22,27 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Made by a script from Kafka's schemas.
 const GENERATED: &[&str] = &["protocol/bounds_table.rs"];
-const BANNED: &[&str] = &["TODO", "FIXME", "XXX", "thread::sleep", "#[ignore", "unimplemented!"];
+const BANNED: &[&str] = &[
+    "TODO",
+    "FIXME",
+    "XXX",
+    "thread::sleep",
+    "#[ignore",
+    "unimplemented!",
+];
 
 #[test]
 fn layers_point_down() {
     let rank = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let Some(own) = path.split(['/', '.']).next().filter(|m| rank(m).is_some()) else { continue };
+        let Some(own) = path.split(['/', '.']).next().filter(|m| rank(m).is_some()) else {
+            continue;
+        };
         for (number, line) in text.lines().enumerate() {
             let used = line.split("crate::").skip(1).filter_map(|rest| {
-                rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
             });
             for module in used.filter(|module| *module != own) {
                 if rank(module).is_some_and(|used| used >= rank(own).unwrap_or(usize::MAX)) {
@@ -41,7 +51,11 @@ fn layers_point_down() {
             }
         }
     }
-    assert!(wrong.is_empty(), "imports that point up or sideways:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "imports that point up or sideways:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -57,7 +71,10 @@ fn files_and_functions_are_short_enough_to_read() {
         }
         for (start, length) in functions(&lines) {
             if length > FUNCTION_LINES_MAX {
-                long.push(format!("{path}:{}: a function of {length} lines", start + 1));
+                long.push(format!(
+                    "{path}:{}: a function of {length} lines",
+                    start + 1
+                ));
             }
         }
     }
@@ -119,9 +136,16 @@ fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate() {
         let body = line.trim_start();
-        let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn ", "pub(crate) fn "]
-            .iter()
-            .any(|opening| body.starts_with(opening));
+        let is_function = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(super) fn ",
+            "pub(crate) fn ",
+        ]
+        .iter()
+        .any(|opening| body.starts_with(opening));
         if !is_function {
             continue;
         }

@@ -30,12 +30,18 @@ pub struct Parked {
 impl Parked {
     /// For changes of metadata.
     pub fn exclusive(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
-        Outcome::Park(Parked { answer: Box::pin(answer), exclusive: true })
+        Outcome::Park(Parked {
+            answer: Box::pin(answer),
+            exclusive: true,
+        })
     }
 
     /// For what is sequenced already, or only reads.
     pub fn shared(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
-        Outcome::Park(Parked { answer: Box::pin(answer), exclusive: false })
+        Outcome::Park(Parked {
+            answer: Box::pin(answer),
+            exclusive: false,
+        })
     }
 }
 
@@ -50,7 +56,10 @@ impl Answer {
     pub fn of_plan(header: ResponseHeader, plan: Plan) -> Answer {
         let mut head = BytesMut::with_capacity(RESPONSE_HEADER_MAX);
         header.write(&mut head, plan.len);
-        Answer { head: head.freeze(), rest: plan.chunks }
+        Answer {
+            head: head.freeze(),
+            rest: plan.chunks,
+        }
     }
 
     /// A response whose body is written by `write` behind the header, without a copy.
@@ -60,7 +69,10 @@ impl Answer {
         write(&mut buffer);
         let size = (buffer.len() - 4) as u32;
         buffer[..4].copy_from_slice(&size.to_be_bytes());
-        Answer { head: buffer.freeze(), rest: Vec::new() }
+        Answer {
+            head: buffer.freeze(),
+            rest: Vec::new(),
+        }
     }
 
     /// What is to be sent, in order.
@@ -91,22 +103,42 @@ impl ResponseHeader {
 }
 
 /// Encodes a response of the crate's types in `version`.
-pub fn encode<R: Encodable + HeaderVersion>(correlation_id: i32, version: i16, response: &R) -> Answer {
+pub fn encode<R: Encodable + HeaderVersion>(
+    correlation_id: i32,
+    version: i16,
+    response: &R,
+) -> Answer {
     let flexible = R::header_version(version) >= 1;
-    let header = ResponseHeader { correlation_id, flexible };
+    let header = ResponseHeader {
+        correlation_id,
+        flexible,
+    };
     Answer::write(header, |out| {
         // Fails only where a field is set that the version cannot hold: our mistake, not input.
         let encoded = response.encode(out, version);
-        assert!(encoded.is_ok(), "a response does not fit version {version}: {encoded:?}");
+        assert!(
+            encoded.is_ok(),
+            "a response does not fit version {version}: {encoded:?}"
+        );
     })
 }
 
 /// [`encode`] as the outcome of a request that needs no waiting.
-pub fn now<R: Encodable + HeaderVersion>(cx: &RequestContext, version: i16, response: &R) -> Outcome {
+pub fn now<R: Encodable + HeaderVersion>(
+    cx: &RequestContext,
+    version: i16,
+    response: &R,
+) -> Outcome {
     Outcome::Answer(encode(cx.header.correlation_id, version, response))
 }
 
 /// Encodes a response of a version that the crate does not know: header v0, body by `write`.
 pub fn encode_legacy(correlation_id: i32, write: impl FnOnce(&mut BytesMut)) -> Answer {
-    Answer::write(ResponseHeader { correlation_id, flexible: false }, write)
+    Answer::write(
+        ResponseHeader {
+            correlation_id,
+            flexible: false,
+        },
+        write,
+    )
 }

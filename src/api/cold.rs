@@ -58,16 +58,27 @@ impl Region {
 
 fn regions<'a>(records: impl Iterator<Item = &'a Records>) -> impl Iterator<Item = Region> {
     records.filter_map(|records| match &records.chunks {
-        Chunks::File { file, position, length } if *length > 0 => {
-            Some(Region { file: file.clone(), position: *position, length: *length })
-        }
+        Chunks::File {
+            file,
+            position,
+            length,
+        } if *length > 0 => Some(Region {
+            file: file.clone(),
+            position: *position,
+            length: *length,
+        }),
         _ => None,
     })
 }
 
 fn is_cold(file: &File, position: u64) -> bool {
     let mut byte = [0];
-    let probe = preadv2(file, &mut [IoSliceMut::new(&mut byte)], position, ReadWriteFlags::NOWAIT);
+    let probe = preadv2(
+        file,
+        &mut [IoSliceMut::new(&mut byte)],
+        position,
+        ReadWriteFlags::NOWAIT,
+    );
     // Where the file system cannot tell, the read is made as it is.
     matches!(probe, Err(Errno::AGAIN))
 }

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
@@ -22,7 +24,11 @@ const LAST_LEGACY_VERSION: i16 = 1;
 
 pub fn handle(cx: &RequestContext, request: CreateTopicsRequest) -> Outcome {
     let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
-    let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let names: Vec<TopicName> = request
+        .topics
+        .iter()
+        .map(|topic| topic.name.clone())
+        .collect();
     let topics: Vec<NewTopic> = request.topics.iter().map(new_topic).collect();
     let shared = cx.shared.clone();
     Parked::exclusive(async move {
@@ -30,11 +36,17 @@ pub fn handle(cx: &RequestContext, request: CreateTopicsRequest) -> Outcome {
             // Kafka gives up before it begins (R156).
             vec![Err(ResponseError::RequestTimedOut.into()); topics.len()]
         } else {
-            shared.controller.create_topics(topics, request.validate_only).await
+            shared
+                .controller
+                .create_topics(topics, request.validate_only)
+                .await
         };
         let defaults = &shared.config.topic_defaults;
         let mut answered = BTreeSet::new();
-        let entries = names.iter().zip(results).filter(|(name, _)| answered.insert(name.to_string()));
+        let entries = names
+            .iter()
+            .zip(results)
+            .filter(|(name, _)| answered.insert(name.to_string()));
         let entries = entries.map(|(name, result)| match result {
             Ok(created) => created_entry(version, name, &created, defaults),
             Err(error) => failed_entry(version, name, error),
@@ -55,7 +67,10 @@ fn new_topic(topic: &CreatableTopic) -> NewTopic {
         (assignment.partition_index, brokers.collect())
     });
     let configs = topic.configs.iter().map(|config| {
-        (config.name.to_string(), config.value.as_ref().map(|value| value.to_string()))
+        (
+            config.name.to_string(),
+            config.value.as_ref().map(|value| value.to_string()),
+        )
     });
     NewTopic {
         name: topic.name.to_string(),
@@ -73,8 +88,9 @@ fn created_entry(
     defaults: &TopicDefaults,
 ) -> CreatableTopicResult {
     // The crate's default is an empty message; success has none (R188).
-    let mut entry =
-        CreatableTopicResult::default().with_name(name.clone()).with_error_message(None);
+    let mut entry = CreatableTopicResult::default()
+        .with_name(name.clone())
+        .with_error_message(None);
     if version >= FIRST_VERSION_WITH_CONFIGS {
         let described = topic_config::describe(&created.configs, defaults);
         let configs = described.into_iter().map(|config| {

@@ -23,9 +23,12 @@ pub fn handle(cx: &RequestContext, request: DeleteTopicsRequest) -> Outcome {
     Parked::exclusive(async move {
         let asked = asked(version, request);
         // A topic asked for twice has one entry (R157).
-        let mut entries: IndexMap<(Option<TopicName>, Uuid), DeletableTopicResult> = IndexMap::new();
+        let mut entries: IndexMap<(Option<TopicName>, Uuid), DeletableTopicResult> =
+            IndexMap::new();
         let mut push = |entry: DeletableTopicResult| {
-            entries.entry((entry.name.clone(), entry.topic_id)).or_insert(entry);
+            entries
+                .entry((entry.name.clone(), entry.topic_id))
+                .or_insert(entry);
         };
         let mut selectors = Vec::new();
         for topic in asked {
@@ -34,12 +37,16 @@ pub fn handle(cx: &RequestContext, request: DeleteTopicsRequest) -> Outcome {
                 Err(error) => push(entry(version, &topic, Err(error))),
             }
         }
-        let wanted = selectors.iter().map(|(_, selector)| selector.clone()).collect();
+        let wanted = selectors
+            .iter()
+            .map(|(_, selector)| selector.clone())
+            .collect();
         let results = shared.controller.delete_topics(wanted).await;
         for ((topic, _), result) in selectors.iter().zip(results) {
             push(entry(version, topic, result));
         }
-        let response = DeleteTopicsResponse::default().with_responses(entries.into_values().collect());
+        let response =
+            DeleteTopicsResponse::default().with_responses(entries.into_values().collect());
         match version {
             0 => answer::encode_legacy(correlation_id, |out| {
                 legacy::encode_delete_topics(&response, out);
@@ -57,10 +64,20 @@ struct Asked {
 fn asked(version: i16, request: DeleteTopicsRequest) -> Vec<Asked> {
     if version >= FIRST_VERSION_WITH_TOPIC_IDS {
         let topics = request.topics.into_iter();
-        return topics.map(|topic| Asked { name: topic.name, id: topic.topic_id }).collect();
+        return topics
+            .map(|topic| Asked {
+                name: topic.name,
+                id: topic.topic_id,
+            })
+            .collect();
     }
     let names = request.topic_names.into_iter();
-    names.map(|name| Asked { name: Some(name), id: Uuid::nil() }).collect()
+    names
+        .map(|name| Asked {
+            name: Some(name),
+            id: Uuid::nil(),
+        })
+        .collect()
 }
 
 fn selector(asked: &Asked, delete_enabled: bool, version: i16) -> Result<TopicSelector, Error> {

@@ -19,7 +19,11 @@ pub fn handle(cx: &RequestContext, request: DescribeClusterRequest) -> Outcome {
         Err(error) => DescribeClusterResponse::default()
             .with_error_code(error.code.code())
             .with_error_message(error.message.map(StrBytes::from_string))
-            .with_endpoint_type(if cx.version() >= 1 { request.endpoint_type } else { ENDPOINT_TYPE_BROKER }),
+            .with_endpoint_type(if cx.version() >= 1 {
+                request.endpoint_type
+            } else {
+                ENDPOINT_TYPE_BROKER
+            }),
     };
     answer::now(cx, cx.version(), &response)
 }
@@ -41,15 +45,20 @@ fn check_endpoint_type(cx: &RequestContext, request: &DescribeClusterRequest) ->
 
 fn describe(cx: &RequestContext, request: &DescribeClusterRequest) -> DescribeClusterResponse {
     let image = cx.shared.image();
-    let shown = image.brokers.values().filter(|b| !b.fenced || request.include_fenced_brokers);
+    let shown = image
+        .brokers
+        .values()
+        .filter(|b| !b.fenced || request.include_fenced_brokers);
     let brokers = shown.filter_map(|broker| {
         let endpoint = broker.endpoint(&cx.peer.listener)?;
-        Some(DescribeClusterBroker::default()
-            .with_broker_id(broker.id.0.into())
-            .with_host(StrBytes::from_string(endpoint.host.clone()))
-            .with_port(endpoint.port.into())
-            .with_rack(broker.rack.clone().map(StrBytes::from_string))
-            .with_is_fenced(cx.version() >= 2 && broker.fenced))
+        Some(
+            DescribeClusterBroker::default()
+                .with_broker_id(broker.id.0.into())
+                .with_host(StrBytes::from_string(endpoint.host.clone()))
+                .with_port(endpoint.port.into())
+                .with_rack(broker.rack.clone().map(StrBytes::from_string))
+                .with_is_fenced(cx.version() >= 2 && broker.fenced),
+        )
     });
     let operations = match request.include_cluster_authorized_operations {
         true => ALL_CLUSTER_OPERATIONS,

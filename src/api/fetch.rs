@@ -11,10 +11,12 @@ use bytes::Bytes;
 
 use super::answer::{Answer, ResponseHeader};
 use super::fetch_pass::{self, Limits, Pass, Wanted};
-use crate::partition::fetch_session::{Begun, NO_SESSION, PartitionKey, Position, Seen, SessionRequest, TopicKey};
 use super::{Disconnect, Outcome, Parked, RequestContext, cold};
 use crate::broker::Shared;
 use crate::error::ResponseError;
+use crate::partition::fetch_session::{
+    Begun, NO_SESSION, PartitionKey, Position, Seen, SessionRequest, TopicKey,
+};
 use crate::partition::{Isolation, Partition, ReadResult};
 use crate::protocol::fetch::{
     self, Chunk, EpochEndOffset, FetchRequest, FetchResponse, PartitionResponse, TopicResponse,
@@ -28,7 +30,10 @@ const CONSUMER: i32 = -1;
 
 pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     let request = fetch::decode_request(cx.version(), body).map_err(Disconnect::malformed)?;
-    let header = Header { version: cx.version(), correlation_id: cx.header.correlation_id };
+    let header = Header {
+        version: cx.version(),
+        correlation_id: cx.header.correlation_id,
+    };
     let fetch = match Fetch::begin(cx, header, &request) {
         Ok(fetch) => fetch,
         Err(error) => return Ok(Outcome::Answer(header.refuse(error))),
@@ -44,7 +49,9 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         }));
     }
     if cold::any(pass.partitions.iter().flatten().map(|read| &read.records)) {
-        return Ok(Parked::shared(async move { fetch.answer_when_warm(pass).await }));
+        return Ok(Parked::shared(
+            async move { fetch.answer_when_warm(pass).await },
+        ));
     }
     Ok(Outcome::Answer(fetch.answer(pass)))
 }
@@ -58,12 +65,18 @@ struct Header {
 impl Header {
     /// Session errors and refusals of the whole request have no topics (R87).
     fn refuse(self, error: ResponseError) -> Answer {
-        self.encode(FetchResponse { error: Some(error), ..FetchResponse::default() })
+        self.encode(FetchResponse {
+            error: Some(error),
+            ..FetchResponse::default()
+        })
     }
 
     fn encode(self, response: FetchResponse) -> Answer {
         let flexible = self.version >= FIRST_FLEXIBLE_VERSION;
-        let header = ResponseHeader { correlation_id: self.correlation_id, flexible };
+        let header = ResponseHeader {
+            correlation_id: self.correlation_id,
+            flexible,
+        };
         Answer::of_plan(header, response.plan(self.version))
     }
 }
@@ -78,7 +91,11 @@ struct Fetch {
 }
 
 impl Fetch {
-    fn begin(cx: &RequestContext, header: Header, request: &FetchRequest) -> Result<Fetch, ResponseError> {
+    fn begin(
+        cx: &RequestContext,
+        header: Header,
+        request: &FetchRequest,
+    ) -> Result<Fetch, ResponseError> {
         let isolation = match request.isolation_level {
             0 => Isolation::ReadUncommitted,
             1 => Isolation::ReadCommitted,
@@ -91,7 +108,11 @@ impl Fetch {
         }
         let session = SessionRequest {
             id: request.session_id,
-            epoch: if header.version >= FIRST_VERSION_WITH_SESSIONS { request.session_epoch } else { -1 },
+            epoch: if header.version >= FIRST_VERSION_WITH_SESSIONS {
+                request.session_epoch
+            } else {
+                -1
+            },
             by_topic_id,
             from_follower: request.replica_id != CONSUMER,
         };
@@ -141,12 +162,22 @@ impl Fetch {
         let mut topics: Vec<TopicResponse> = Vec::new();
         // Refused partitions come last (R43).
         let mut refused = Vec::new();
-        let entries = self.begun.wanted.iter().zip(&self.wanted).zip(pass.partitions);
+        let entries = self
+            .begun
+            .wanted
+            .iter()
+            .zip(&self.wanted)
+            .zip(pass.partitions);
         for ((((key, _), wanted), result), mentioned) in entries.zip(finished.mentions) {
             if !mentioned {
                 continue;
             }
-            let entry = entry(key.partition, result, self.limits.isolation, wanted.partition.is_err());
+            let entry = entry(
+                key.partition,
+                result,
+                self.limits.isolation,
+                wanted.partition.is_err(),
+            );
             match wanted.partition {
                 Ok(_) => push(&mut topics, &key.topic, entry),
                 Err(_) => refused.push((&key.topic, entry)),
@@ -160,7 +191,11 @@ impl Fetch {
         } else {
             NO_SESSION
         };
-        self.header.encode(FetchResponse { session_id, topics, ..FetchResponse::default() })
+        self.header.encode(FetchResponse {
+            session_id,
+            topics,
+            ..FetchResponse::default()
+        })
     }
 }
 
@@ -182,14 +217,23 @@ fn asked(request: &FetchRequest, by_topic_id: bool) -> Asked {
                 current_leader_epoch: partition.current_leader_epoch,
                 last_fetched_epoch: partition.last_fetched_epoch,
             };
-            (PartitionKey { topic: key.clone(), partition: partition.index }, position)
+            (
+                PartitionKey {
+                    topic: key.clone(),
+                    partition: partition.index,
+                },
+                position,
+            )
         }));
     }
     let mut forgotten = Vec::new();
     for topic in &request.forgotten {
         let key = topic_key(&topic.name, topic.topic_id);
         let partitions = topic.partitions.iter();
-        forgotten.extend(partitions.map(|&partition| PartitionKey { topic: key.clone(), partition }));
+        forgotten.extend(partitions.map(|&partition| PartitionKey {
+            topic: key.clone(),
+            partition,
+        }));
     }
     (asked, forgotten)
 }
@@ -218,7 +262,12 @@ fn seen(result: &Result<ReadResult, ResponseError>) -> Seen {
             has_records: !read.records.is_empty(),
             is_notable: read.diverging.is_some(),
         },
-        Err(_) => Seen { high_watermark: -1, log_start_offset: -1, has_records: false, is_notable: true },
+        Err(_) => Seen {
+            high_watermark: -1,
+            log_start_offset: -1,
+            has_records: false,
+            is_notable: true,
+        },
     }
 }
 
@@ -255,8 +304,16 @@ fn chunks(records: crate::log::Chunks) -> Vec<Chunk> {
     match records {
         crate::log::Chunks::Empty => Vec::new(),
         crate::log::Chunks::Memory(bytes) => bytes.into_iter().map(Chunk::Memory).collect(),
-        crate::log::Chunks::File { file, position, length } => {
-            vec![Chunk::File { file, position, len: length }]
+        crate::log::Chunks::File {
+            file,
+            position,
+            length,
+        } => {
+            vec![Chunk::File {
+                file,
+                position,
+                len: length,
+            }]
         }
     }
 }
@@ -268,7 +325,9 @@ fn push(topics: &mut Vec<TopicResponse>, topic: &TopicKey, entry: PartitionRespo
         TopicKey::Id(id) => ("", *id),
     };
     match topics.last_mut() {
-        Some(last) if *last.name == *name && last.topic_id == topic_id => last.partitions.push(entry),
+        Some(last) if *last.name == *name && last.topic_id == topic_id => {
+            last.partitions.push(entry)
+        }
         _ => topics.push(TopicResponse {
             name: kafka_protocol::protocol::StrBytes::from_string(name.to_owned()),
             topic_id,

@@ -37,7 +37,11 @@ pub struct Pass {
 impl Pass {
     /// Reads every partition once.
     pub fn read(wanted: &[Wanted], limits: &Limits) -> Pass {
-        let mut pass = Pass { partitions: Vec::with_capacity(wanted.len()), bytes: 0, answer_now: false };
+        let mut pass = Pass {
+            partitions: Vec::with_capacity(wanted.len()),
+            bytes: 0,
+            answer_now: false,
+        };
         let mut refused = 0;
         for want in wanted {
             let result = match &want.partition {
@@ -47,7 +51,9 @@ impl Pass {
                 }
                 Ok(partition) => {
                     let result = partition.read(&want.at(limits, pass.bytes));
-                    pass.answer_now |= result.as_ref().map_or(true, |read| read.diverging.is_some());
+                    pass.answer_now |= result
+                        .as_ref()
+                        .map_or(true, |read| read.diverging.is_some());
                     result
                 }
             };
@@ -79,7 +85,11 @@ impl Wanted {
 
 /// Reads until a pass is enough or `deadline` is reached. Each pass first takes its place in the
 /// partitions' waiter lists and then reads, so that no append is missed (R81).
-pub async fn read_until(wanted: &[Wanted], limits: &Limits, deadline: tokio::time::Instant) -> Pass {
+pub async fn read_until(
+    wanted: &[Wanted],
+    limits: &Limits,
+    deadline: tokio::time::Instant,
+) -> Pass {
     loop {
         let wait = Wait::new(limits.min_bytes as i64);
         let _parked = park_all(wanted, limits.isolation, &wait);
@@ -90,13 +100,20 @@ pub async fn read_until(wanted: &[Wanted], limits: &Limits, deadline: tokio::tim
         // What was appended between parking and reading is counted twice: too early a wake-up,
         // never too late a one.
         wait.count_down(pass.bytes as i64);
-        if tokio::time::timeout_at(deadline, wait.woken()).await.is_err() {
+        if tokio::time::timeout_at(deadline, wait.woken())
+            .await
+            .is_err()
+        {
             return Pass::read(wanted, limits);
         }
     }
 }
 
 fn park_all(wanted: &[Wanted], isolation: Isolation, wait: &Arc<Wait>) -> Vec<ParkedAt> {
-    let led_here = wanted.iter().filter_map(|want| want.partition.as_ref().ok());
-    led_here.map(|partition| partition.park(wait, Until::Bytes(isolation))).collect()
+    let led_here = wanted
+        .iter()
+        .filter_map(|want| want.partition.as_ref().ok());
+    led_here
+        .map(|partition| partition.park(wait, Until::Bytes(isolation)))
+        .collect()
 }

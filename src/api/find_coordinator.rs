@@ -41,8 +41,10 @@ pub fn handle(cx: &RequestContext, request: FindCoordinatorRequest) -> Outcome {
 
 /// Why there is no coordinator for this key, with the message of v1–3.
 fn find(version: i16, key_type: i8, key: &str) -> (ResponseError, &'static str) {
-    let not_available =
-        (ResponseError::CoordinatorNotAvailable, "The coordinator is not available.");
+    let not_available = (
+        ResponseError::CoordinatorNotAvailable,
+        "The coordinator is not available.",
+    );
     match key_type {
         0..=KEY_TYPE_TRANSACTION => not_available,
         KEY_TYPE_SHARE if version >= FIRST_VERSION_WITH_SHARE && is_share_key(key) => not_available,

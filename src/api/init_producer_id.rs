@@ -21,7 +21,10 @@ pub fn handle(cx: &RequestContext, request: InitProducerIdRequest) -> Outcome {
     }
     let (shared, correlation_id) = (cx.shared.clone(), cx.header.correlation_id);
     Parked::exclusive(async move {
-        let id = shared.producer_ids.next_from_new_block(&shared.controller).await;
+        let id = shared
+            .producer_ids
+            .next_from_new_block(&shared.controller)
+            .await;
         answer::encode(correlation_id, version, &respond(id))
     })
 }
@@ -42,7 +45,9 @@ fn check(version: i16, request: &InitProducerIdRequest) -> Result<(), ResponseEr
 
 fn respond(id: Result<i64, ResponseError>) -> InitProducerIdResponse {
     match id {
-        Ok(id) => InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(0),
+        Ok(id) => InitProducerIdResponse::default()
+            .with_producer_id(id.into())
+            .with_producer_epoch(0),
         Err(error) => InitProducerIdResponse::default()
             .with_error_code(error.code())
             .with_producer_id(NO_PRODUCER_ID.into())

@@ -42,7 +42,10 @@ pub fn handle(cx: &RequestContext, request: ListOffsetsRequest) -> Outcome {
 fn duplicates(topics: &[ListOffsetsTopic]) -> BTreeSet<(&str, i32)> {
     let mut seen = BTreeSet::new();
     let all = topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|p| (topic.name.as_str(), p.partition_index))
+        topic
+            .partitions
+            .iter()
+            .map(|p| (topic.name.as_str(), p.partition_index))
     });
     all.filter(|key| !seen.insert(*key)).collect()
 }
@@ -55,7 +58,11 @@ fn find(
 ) -> Result<Option<FoundOffset>, ResponseError> {
     let query = query(cx.version(), asked.timestamp)?;
     let partition = cx.shared.partitions.find(topic, asked.partition_index)?;
-    let epoch = if cx.version() >= 4 { asked.current_leader_epoch } else { -1 };
+    let epoch = if cx.version() >= 4 {
+        asked.current_leader_epoch
+    } else {
+        -1
+    };
     match query {
         Some(query) => partition.find_offset(query, isolation, epoch),
         None => Ok(None),
@@ -85,8 +92,16 @@ fn respond(
         Ok(found) => (0, found),
         Err(error) => (error.code(), None),
     };
-    let found = found.unwrap_or(FoundOffset { timestamp: -1, offset: -1, leader_epoch: -1 });
-    let leader_epoch = if cx.version() >= 4 { found.leader_epoch } else { -1 };
+    let found = found.unwrap_or(FoundOffset {
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+    });
+    let leader_epoch = if cx.version() >= 4 {
+        found.leader_epoch
+    } else {
+        -1
+    };
     ListOffsetsPartitionResponse::default()
         .with_partition_index(asked.partition_index)
         .with_error_code(error)

@@ -55,8 +55,13 @@ pub fn handle(cx: &RequestContext, request: MetadataRequest) -> Outcome {
 fn refused_as_a_whole(version: i16, request: &MetadataRequest) -> Option<ResponseError> {
     let topics = request.topics.as_ref()?;
     let has_ids = topics.iter().any(|t| !t.topic_id.is_nil());
-    let has_nameless = topics.iter().any(|t| t.name.is_none() && t.topic_id.is_nil());
-    let early = version < 12 && topics.iter().any(|t| t.name.is_none() || !t.topic_id.is_nil());
+    let has_nameless = topics
+        .iter()
+        .any(|t| t.name.is_none() && t.topic_id.is_nil());
+    let early = version < 12
+        && topics
+            .iter()
+            .any(|t| t.name.is_none() || !t.topic_id.is_nil());
     (early || (has_nameless && !has_ids)).then_some(ResponseError::InvalidRequest)
 }
 
@@ -72,12 +77,19 @@ fn refuse(request: &MetadataRequest, error: ResponseError) -> MetadataResponse {
 }
 
 /// R45: only named topics, only if the client lets us (implied below v4) and the broker may.
-fn topics_to_create(cx: &RequestContext, image: &Image, request: &MetadataRequest) -> Vec<NewTopic> {
+fn topics_to_create(
+    cx: &RequestContext,
+    image: &Image,
+    request: &MetadataRequest,
+) -> Vec<NewTopic> {
     let allowed = cx.version() < 4 || request.allow_auto_topic_creation;
     if !allowed || !cx.shared.config.auto_create_topics_enable {
         return Vec::new();
     }
-    let names: BTreeSet<&str> = request.topics.iter().flatten()
+    let names: BTreeSet<&str> = request
+        .topics
+        .iter()
+        .flatten()
         .filter(|topic| topic.topic_id.is_nil())
         .filter_map(|topic| topic.name.as_ref().map(|name| name.as_str()))
         .filter(|name| image.topic(name).is_none() && !is_internal(name))
@@ -100,8 +112,14 @@ impl View {
         View {
             version: cx.version(),
             listener: cx.peer.listener.clone(),
-            topic_operations: asked(request.include_topic_authorized_operations, ALL_TOPIC_OPERATIONS),
-            cluster_operations: asked(request.include_cluster_authorized_operations, ALL_CLUSTER_OPERATIONS),
+            topic_operations: asked(
+                request.include_topic_authorized_operations,
+                ALL_TOPIC_OPERATIONS,
+            ),
+            cluster_operations: asked(
+                request.include_cluster_authorized_operations,
+                ALL_CLUSTER_OPERATIONS,
+            ),
         }
     }
 
@@ -126,51 +144,81 @@ impl View {
 
     fn brokers(&self, image: &Image) -> Vec<MetadataResponseBroker> {
         let alive = image.brokers.values().filter(|broker| !broker.fenced);
-        alive.filter_map(|broker| {
-            let endpoint = broker.endpoint(&self.listener)?;
-            let rack = broker.rack.clone().filter(|_| self.version >= 1);
-            Some(MetadataResponseBroker::default()
-                .with_node_id(broker.id.0.into())
-                .with_host(StrBytes::from_string(endpoint.host.clone()))
-                .with_port(endpoint.port.into())
-                .with_rack(rack.map(StrBytes::from_string)))
-        }).collect()
+        alive
+            .filter_map(|broker| {
+                let endpoint = broker.endpoint(&self.listener)?;
+                let rack = broker.rack.clone().filter(|_| self.version >= 1);
+                Some(
+                    MetadataResponseBroker::default()
+                        .with_node_id(broker.id.0.into())
+                        .with_host(StrBytes::from_string(endpoint.host.clone()))
+                        .with_port(endpoint.port.into())
+                        .with_rack(rack.map(StrBytes::from_string)),
+                )
+            })
+            .collect()
     }
 
     fn all_topics(&self, image: &Image) -> Vec<MetadataResponseTopic> {
-        image.topics().map(|topic| self.topic(image, topic)).collect()
+        image
+            .topics()
+            .map(|topic| self.topic(image, topic))
+            .collect()
     }
 
     /// A topic asked for twice is answered once (R47); one non-zero id makes it a request by id,
     /// and entries without one are dropped (R49).
-    fn named_topics(&self, image: &Image, asked: &[MetadataRequestTopic]) -> Vec<MetadataResponseTopic> {
+    fn named_topics(
+        &self,
+        image: &Image,
+        asked: &[MetadataRequestTopic],
+    ) -> Vec<MetadataResponseTopic> {
         if asked.iter().any(|topic| !topic.topic_id.is_nil()) {
-            let ids: BTreeSet<Uuid> = asked.iter().map(|t| t.topic_id).filter(|id| !id.is_nil()).collect();
-            return ids.into_iter().map(|id| match image.topic_by_id(TopicId(id)) {
-                Some(topic) => self.topic(image, topic),
-                None => topic_error(None, id, ResponseError::UnknownTopicId),
-            }).collect();
+            let ids: BTreeSet<Uuid> = asked
+                .iter()
+                .map(|t| t.topic_id)
+                .filter(|id| !id.is_nil())
+                .collect();
+            return ids
+                .into_iter()
+                .map(|id| match image.topic_by_id(TopicId(id)) {
+                    Some(topic) => self.topic(image, topic),
+                    None => topic_error(None, id, ResponseError::UnknownTopicId),
+                })
+                .collect();
         }
-        let names: BTreeSet<&str> = asked.iter().filter_map(|t| t.name.as_ref().map(|n| n.as_str())).collect();
-        names.into_iter().map(|name| match image.topic(name) {
-            Some(topic) => self.topic(image, topic),
-            None => {
-                let error = match names::validate(name) {
-                    Ok(()) => ResponseError::UnknownTopicOrPartition,
-                    Err(_) => ResponseError::InvalidTopicException,
-                };
-                let name = TopicName(StrBytes::from_string(name.to_owned()));
-                topic_error(Some(name), Uuid::nil(), error)
-            }
-        }).collect()
+        let names: BTreeSet<&str> = asked
+            .iter()
+            .filter_map(|t| t.name.as_ref().map(|n| n.as_str()))
+            .collect();
+        names
+            .into_iter()
+            .map(|name| match image.topic(name) {
+                Some(topic) => self.topic(image, topic),
+                None => {
+                    let error = match names::validate(name) {
+                        Ok(()) => ResponseError::UnknownTopicOrPartition,
+                        Err(_) => ResponseError::InvalidTopicException,
+                    };
+                    let name = TopicName(StrBytes::from_string(name.to_owned()));
+                    topic_error(Some(name), Uuid::nil(), error)
+                }
+            })
+            .collect()
     }
 
     fn topic(&self, image: &Image, topic: &TopicImage) -> MetadataResponseTopic {
         let partitions = topic.partitions.iter().enumerate();
         let mut response = MetadataResponseTopic::default()
-            .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
+            .with_name(Some(TopicName(StrBytes::from_string(
+                topic.name.to_string(),
+            ))))
             .with_is_internal(self.version >= 1 && is_internal(&topic.name))
-            .with_partitions(partitions.map(|(i, p)| self.partition(image, i as i32, p)).collect());
+            .with_partitions(
+                partitions
+                    .map(|(i, p)| self.partition(image, i as i32, p))
+                    .collect(),
+            );
         if self.version >= 8 {
             response.topic_authorized_operations = self.topic_operations;
         }
@@ -180,15 +228,27 @@ impl View {
         response
     }
 
-    fn partition(&self, image: &Image, index: i32, partition: &PartitionImage) -> MetadataResponsePartition {
-        let leader = partition.leader.and_then(|id| image.brokers.get(&id)).filter(|b| !b.fenced);
+    fn partition(
+        &self,
+        image: &Image,
+        index: i32,
+        partition: &PartitionImage,
+    ) -> MetadataResponsePartition {
+        let leader = partition
+            .leader
+            .and_then(|id| image.brokers.get(&id))
+            .filter(|b| !b.fenced);
         let error = match leader {
             None => Some(ResponseError::LeaderNotAvailable),
             Some(leader) if leader.endpoint(&self.listener).is_some() => None,
             Some(_) if self.version >= 6 => Some(ResponseError::ListenerNotFound),
             Some(_) => Some(ResponseError::LeaderNotAvailable),
         };
-        let leader_id = if error.is_some() { -1 } else { leader.map_or(-1, |leader| leader.id.0) };
+        let leader_id = if error.is_some() {
+            -1
+        } else {
+            leader.map_or(-1, |leader| leader.id.0)
+        };
         let mut response = MetadataResponsePartition::default()
             .with_error_code(error.map_or(0, |e| e.code()))
             .with_partition_index(index)
@@ -196,7 +256,10 @@ impl View {
             .with_replica_nodes(nodes(&partition.replicas))
             .with_isr_nodes(nodes(&partition.isr));
         if self.version >= 5 {
-            let offline = partition.replicas.iter().filter(|id| !is_alive(image.brokers.get(id)));
+            let offline = partition
+                .replicas
+                .iter()
+                .filter(|id| !is_alive(image.brokers.get(id)));
             response.offline_replicas = offline.map(|id| id.0.into()).collect();
         }
         if self.version >= 7 {

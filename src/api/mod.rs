@@ -64,7 +64,11 @@ pub enum Disconnect {
     Malformed(String),
     /// R23, R24: a key or version that is not served here.
     #[error("API key {api_key} version {api_version} is not served, client id {client_id:?}")]
-    NotServed { api_key: i16, api_version: i16, client_id: Option<Arc<str>> },
+    NotServed {
+        api_key: i16,
+        api_version: i16,
+        client_id: Option<Arc<str>>,
+    },
     /// R36: acks=0 has no answer that could carry the error.
     #[error("a produce with acks=0 failed: {0:?}")]
     UnacknowledgedProduceFailed(crate::error::ResponseError),
@@ -84,7 +88,11 @@ impl Disconnect {
 impl From<HeaderError> for Disconnect {
     fn from(error: HeaderError) -> Disconnect {
         match error {
-            HeaderError::Unknown { api_key, api_version, client_id } => Disconnect::NotServed {
+            HeaderError::Unknown {
+                api_key,
+                api_version,
+                client_id,
+            } => Disconnect::NotServed {
                 api_key,
                 api_version,
                 client_id: client_id.as_deref().map(Arc::from),
@@ -98,7 +106,11 @@ impl From<HeaderError> for Disconnect {
 ///
 /// # Errors
 /// [`Disconnect`] closes the connection, and only this connection.
-pub fn dispatch(shared: &Arc<Shared>, peer: &mut Peer, frame: Bytes) -> Result<Outcome, Disconnect> {
+pub fn dispatch(
+    shared: &Arc<Shared>,
+    peer: &mut Peer,
+    frame: Bytes,
+) -> Result<Outcome, Disconnect> {
     let header = header::parse_request_header(&frame)?;
     remember_client_id(peer, &header);
     let span = tracing::debug_span!(
@@ -109,7 +121,11 @@ pub fn dispatch(shared: &Arc<Shared>, peer: &mut Peer, frame: Bytes) -> Result<O
     );
     let outcome = {
         let _entered = span.enter();
-        let cx = RequestContext { shared, peer, header: &header };
+        let cx = RequestContext {
+            shared,
+            peer,
+            header: &header,
+        };
         route(&cx, header.body.clone())?
     };
     Ok(match outcome {
@@ -125,10 +141,18 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     let (key, version) = (cx.header.api_key, cx.header.api_version);
     if !table::served(key).is_some_and(|api| api.answers(version)) {
         if key == API_VERSIONS {
-            return Ok(answer::now(cx, 0, &api_versions::unsupported_version_answer()));
+            return Ok(answer::now(
+                cx,
+                0,
+                &api_versions::unsupported_version_answer(),
+            ));
         }
         let client_id = cx.peer.client_id.clone();
-        return Err(Disconnect::NotServed { api_key: key, api_version: version, client_id });
+        return Err(Disconnect::NotServed {
+            api_key: key,
+            api_version: version,
+            client_id,
+        });
     }
     match key {
         PRODUCE => return produce::handle(cx, body),
@@ -141,9 +165,13 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         3 => metadata::handle(cx, decode(version, body)?),
         10 => find_coordinator::handle(cx, decode(version, body)?),
         API_VERSIONS => api_versions::handle(cx, decode(version, body)?),
-        19 if version <= 1 => create_topics::handle(cx, legacy(legacy::decode_create_topics(&body, version))?),
+        19 if version <= 1 => {
+            create_topics::handle(cx, legacy(legacy::decode_create_topics(&body, version))?)
+        }
         19 => create_topics::handle(cx, decode(version, body)?),
-        20 if version == 0 => delete_topics::handle(cx, legacy(legacy::decode_delete_topics(&body, version))?),
+        20 if version == 0 => {
+            delete_topics::handle(cx, legacy(legacy::decode_delete_topics(&body, version))?)
+        }
         20 => delete_topics::handle(cx, decode(version, body)?),
         22 => init_producer_id::handle(cx, decode(version, body)?),
         23 => offset_for_leader_epoch::handle(cx, decode(version, body)?),
@@ -166,6 +194,9 @@ fn remember_client_id(peer: &mut Peer, header: &RequestHeader) {
     }
     peer.client_id = header.client_id.as_deref().map(Arc::from);
     if let Some(client_id) = &header.client_id {
-        tracing::Span::current().record("client_id", tracing::field::display(client_id.escape_debug()));
+        tracing::Span::current().record(
+            "client_id",
+            tracing::field::display(client_id.escape_debug()),
+        );
     }
 }

@@ -52,7 +52,10 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
 }
 
 fn encode(version: i16, correlation_id: i32, response: &ProduceResponse) -> Answer {
-    let header = ResponseHeader { correlation_id, flexible: version >= FIRST_FLEXIBLE_VERSION };
+    let header = ResponseHeader {
+        correlation_id,
+        flexible: version >= FIRST_FLEXIBLE_VERSION,
+    };
     Answer::write(header, |out| response.encode(version, out))
 }
 
@@ -70,7 +73,11 @@ fn append_all(
     request: ProduceRequest,
 ) -> (ProduceResponse, Vec<Unacknowledged>) {
     let has_transactional_id = request.transactional_id.is_some();
-    let produce = Produce { cx, acks: request.acks, has_transactional_id };
+    let produce = Produce {
+        cx,
+        acks: request.acks,
+        has_transactional_id,
+    };
     let mut response = ProduceResponse::default();
     let mut unacknowledged = Vec::new();
     for topic in merged(request.topics) {
@@ -97,11 +104,20 @@ fn append_all(
             };
             if let Some((partition, next_offset)) = waits_for {
                 let (topic, entry) = (response.topics.len(), partitions.len() - 1);
-                unacknowledged.push(Unacknowledged { topic, entry, partition, next_offset });
+                unacknowledged.push(Unacknowledged {
+                    topic,
+                    entry,
+                    partition,
+                    next_offset,
+                });
             }
         }
         let (name, topic_id) = (topic.name, topic.topic_id);
-        response.topics.push(TopicResponse { name, topic_id, partitions });
+        response.topics.push(TopicResponse {
+            name,
+            topic_id,
+            partitions,
+        });
     }
     (response, unacknowledged)
 }
@@ -123,10 +139,17 @@ fn merged(topics: Vec<TopicData>) -> Vec<TopicData> {
 
 /// The partitions named more than once, each with whether it has been answered.
 fn repeated(partitions: &[PartitionData]) -> HashMap<i32, std::cell::Cell<bool>> {
-    let mut seen = HashSet::with_capacity(if partitions.len() > 1 { partitions.len() } else { 0 });
+    let mut seen = HashSet::with_capacity(if partitions.len() > 1 {
+        partitions.len()
+    } else {
+        0
+    });
     let mut repeated = HashMap::new();
     if partitions.len() > 1 {
-        for partition in partitions.iter().filter(|partition| !seen.insert(partition.index)) {
+        for partition in partitions
+            .iter()
+            .filter(|partition| !seen.insert(partition.index))
+        {
             repeated.insert(partition.index, std::cell::Cell::new(false));
         }
     }
@@ -156,25 +179,29 @@ impl Produce<'_> {
         let mut rules = partition.produce_rules();
         rules.accept_zstd = self.cx.version() >= FIRST_VERSION_WITH_ZSTD;
         let now = self.cx.shared.clock.wall_ms();
-        let batch = ValidBatch::from_produce(data.records, &rules, &partition.name.topic, index, now)
-            .map_err(|rejection| {
-                let mut entry = refused(index, rejection.error.code);
-                entry.error_message = rejection.error.message;
-                entry.record_errors = rejection.record_errors;
-                if rejection.found_by_log {
-                    entry.log_start_offset =
-                        partition.progress().map_or(-1, |progress| progress.log_start_offset);
-                }
-                Box::new(entry)
-            })?;
+        let batch =
+            ValidBatch::from_produce(data.records, &rules, &partition.name.topic, index, now)
+                .map_err(|rejection| {
+                    let mut entry = refused(index, rejection.error.code);
+                    entry.error_message = rejection.error.message;
+                    entry.record_errors = rejection.record_errors;
+                    if rejection.found_by_log {
+                        entry.log_start_offset = partition
+                            .progress()
+                            .map_or(-1, |progress| progress.log_start_offset);
+                    }
+                    Box::new(entry)
+                })?;
         if batch.header().is_transactional() {
             return Err(Box::new(self.refuse_transactional(index)));
         }
-        let appended = partition.append(batch, self.acks == -1, now).map_err(|why| {
-            let mut entry = refused(index, why.error);
-            entry.log_start_offset = why.log_start_offset;
-            Box::new(entry)
-        })?;
+        let appended = partition
+            .append(batch, self.acks == -1, now)
+            .map_err(|why| {
+                let mut entry = refused(index, why.error);
+                entry.log_start_offset = why.log_start_offset;
+                Box::new(entry)
+            })?;
         let entry = PartitionResponse {
             index,
             error: None,
@@ -187,8 +214,13 @@ impl Produce<'_> {
         };
         let must_wait = self.acks != 0
             && (appended.flush.before_ack || self.acks == -1)
-            && !partition.is_replicated(appended.next_offset).unwrap_or(false);
-        Ok((entry, must_wait.then_some((partition, appended.next_offset))))
+            && !partition
+                .is_replicated(appended.next_offset)
+                .unwrap_or(false);
+        Ok((
+            entry,
+            must_wait.then_some((partition, appended.next_offset)),
+        ))
     }
 
     fn find(
@@ -242,15 +274,25 @@ async fn await_all(
     let wait = Wait::new(unacknowledged.len() as i64);
     let parked: Vec<ParkedAt> = unacknowledged
         .iter()
-        .map(|append| append.partition.park(&wait, Until::HighWatermark(append.next_offset)))
+        .map(|append| {
+            append
+                .partition
+                .park(&wait, Until::HighWatermark(append.next_offset))
+        })
         .collect();
     let is_open = |append: &&Unacknowledged| {
-        matches!(append.partition.is_replicated(append.next_offset), Ok(false))
+        matches!(
+            append.partition.is_replicated(append.next_offset),
+            Ok(false)
+        )
     };
     let deadline = tokio::time::Instant::now() + timeout;
     // What moved before it was parked is not counted down, so look again after each wake-up.
     while unacknowledged.iter().any(|append| is_open(&append)) {
-        if tokio::time::timeout_at(deadline, wait.woken()).await.is_err() {
+        if tokio::time::timeout_at(deadline, wait.woken())
+            .await
+            .is_err()
+        {
             break;
         }
     }

@@ -70,8 +70,13 @@ pub struct Begun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Context {
     Sessionless,
-    New { by_topic_id: bool, from_follower: bool },
-    Incremental { id: i32 },
+    New {
+        by_topic_id: bool,
+        from_follower: bool,
+    },
+    Incremental {
+        id: i32,
+    },
 }
 
 /// What was read from one partition, as far as a session cares.
@@ -124,7 +129,12 @@ impl SessionCache {
     /// `slots` is `max.incremental.fetch.session.cache.slots`; `seed` makes ids unpredictable.
     pub fn new(slots: usize, seed: u64) -> SessionCache {
         let slots = slots / SHARDS * SHARDS;
-        SessionCache { slots, sessions: HashMap::new(), cached_partitions: 0, seed }
+        SessionCache {
+            slots,
+            sessions: HashMap::new(),
+            cached_partitions: 0,
+            seed,
+        }
     }
 
     /// What the request wants.
@@ -148,10 +158,15 @@ impl SessionCache {
                     from_follower: request.from_follower,
                 },
             };
-            return Ok(Begun { context, wanted: last_position_wins(asked) });
+            return Ok(Begun {
+                context,
+                wanted: last_position_wins(asked),
+            });
         }
-        let session =
-            self.sessions.get_mut(&request.id).ok_or(ResponseError::FetchSessionIdNotFound)?;
+        let session = self
+            .sessions
+            .get_mut(&request.id)
+            .ok_or(ResponseError::FetchSessionIdNotFound)?;
         if session.epoch != request.epoch {
             return Err(ResponseError::InvalidFetchSessionEpoch);
         }
@@ -165,37 +180,61 @@ impl SessionCache {
         self.cached_partitions = self.cached_partitions - before + session.partitions.len();
         if session.partitions.is_empty() {
             self.remove(request.id);
-            return Ok(Begun { context: Context::Sessionless, wanted: Vec::new() });
+            return Ok(Begun {
+                context: Context::Sessionless,
+                wanted: Vec::new(),
+            });
         }
         let wanted = session.wanted();
         if self.cached_partitions > MAX_CACHED_PARTITIONS {
             // An answer without session id tells the client to open a new one.
             self.remove(request.id);
-            return Ok(Begun { context: Context::Sessionless, wanted });
+            return Ok(Begun {
+                context: Context::Sessionless,
+                wanted,
+            });
         }
-        Ok(Begun { context: Context::Incremental { id: request.id }, wanted })
+        Ok(Begun {
+            context: Context::Incremental { id: request.id },
+            wanted,
+        })
     }
 
     /// What the answer says; `seen[i]` belongs to `begun.wanted[i]`.
     pub fn finish(&mut self, begun: &Begun, seen: &[Seen], now: Millis) -> Finished {
         let everything = vec![true; seen.len()];
         match begun.context {
-            Context::Sessionless => Finished { session_id: NO_SESSION, mentions: everything },
-            Context::New { by_topic_id, from_follower } => {
+            Context::Sessionless => Finished {
+                session_id: NO_SESSION,
+                mentions: everything,
+            },
+            Context::New {
+                by_topic_id,
+                from_follower,
+            } => {
                 let session_id = match begun.wanted.is_empty() {
                     true => NO_SESSION,
                     false => self.open(begun, seen, by_topic_id, from_follower, now),
                 };
-                Finished { session_id, mentions: everything }
+                Finished {
+                    session_id,
+                    mentions: everything,
+                }
             }
             Context::Incremental { id } => {
                 let Some(session) = self.sessions.get_mut(&id) else {
                     // Evicted while the request waited; the next one will hear of it.
-                    return Finished { session_id: id, mentions: everything };
+                    return Finished {
+                        session_id: id,
+                        mentions: everything,
+                    };
                 };
                 let keys = begun.wanted.iter().map(|(key, _)| key);
                 let mentions = keys.zip(seen).map(|(key, seen)| session.mention(key, seen));
-                Finished { session_id: id, mentions: mentions.collect() }
+                Finished {
+                    session_id: id,
+                    mentions: mentions.collect(),
+                }
             }
         }
     }
@@ -239,7 +278,10 @@ impl SessionCache {
     /// Evicts the session unused for longest if that is long enough, else the smallest one that
     /// is worth less than the new one (KIP-227, "Fetch Session Caching").
     fn evict_for(&mut self, from_follower: bool, size: usize, now: Millis) -> bool {
-        let by_use = self.sessions.iter().min_by_key(|(_, session)| session.last_used);
+        let by_use = self
+            .sessions
+            .iter()
+            .min_by_key(|(_, session)| session.last_used);
         let victim = match by_use {
             None => return false,
             Some((id, session)) if now - session.last_used > EVICTION_MS => Some(*id),
@@ -261,7 +303,9 @@ impl SessionCache {
 
     fn remove(&mut self, id: i32) -> bool {
         let removed = self.sessions.remove(&id);
-        self.cached_partitions -= removed.as_ref().map_or(0, |session| session.partitions.len());
+        self.cached_partitions -= removed
+            .as_ref()
+            .map_or(0, |session| session.partitions.len());
         removed.is_some()
     }
 
@@ -288,7 +332,12 @@ impl Session {
                 continue;
             }
             let place = self.take_place(&key);
-            let cached = Cached { place, position, high_watermark: -1, log_start_offset: -1 };
+            let cached = Cached {
+                place,
+                position,
+                high_watermark: -1,
+                log_start_offset: -1,
+            };
             self.partitions.insert(key, cached);
         }
         for key in forgotten {
@@ -300,15 +349,22 @@ impl Session {
 
     fn wanted(&self) -> Vec<(PartitionKey, Position)> {
         let keys = self.order.values();
-        keys.filter_map(|key| Some((key.clone(), self.partitions.get(key)?.position))).collect()
+        keys.filter_map(|key| Some((key.clone(), self.partitions.get(key)?.position)))
+            .collect()
     }
 
     /// Whether the answer mentions the partition, and remembers what it says.
     fn mention(&mut self, key: &PartitionKey, seen: &Seen) -> bool {
-        let Some(cached) = self.partitions.get_mut(key) else { return true };
+        let Some(cached) = self.partitions.get_mut(key) else {
+            return true;
+        };
         let changed = cached.high_watermark != seen.high_watermark
             || cached.log_start_offset != seen.log_start_offset;
-        cached.high_watermark = if seen.is_notable { -1 } else { seen.high_watermark };
+        cached.high_watermark = if seen.is_notable {
+            -1
+        } else {
+            seen.high_watermark
+        };
         cached.log_start_offset = seen.log_start_offset;
         if seen.has_records {
             let old = cached.place;

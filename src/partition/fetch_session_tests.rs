@@ -3,19 +3,37 @@
 use super::*;
 
 fn key(partition: i32) -> PartitionKey {
-    PartitionKey { topic: TopicKey::Name("t".into()), partition }
+    PartitionKey {
+        topic: TopicKey::Name("t".into()),
+        partition,
+    }
 }
 
 fn at(offset: Offset) -> Position {
-    Position { offset, max_bytes: 1000, current_leader_epoch: -1, last_fetched_epoch: -1 }
+    Position {
+        offset,
+        max_bytes: 1000,
+        current_leader_epoch: -1,
+        last_fetched_epoch: -1,
+    }
 }
 
 fn ask(id: i32, epoch: i32) -> SessionRequest {
-    SessionRequest { id, epoch, by_topic_id: false, from_follower: false }
+    SessionRequest {
+        id,
+        epoch,
+        by_topic_id: false,
+        from_follower: false,
+    }
 }
 
 fn seen(high_watermark: Offset, has_records: bool) -> Seen {
-    Seen { high_watermark, log_start_offset: 0, has_records, is_notable: false }
+    Seen {
+        high_watermark,
+        log_start_offset: 0,
+        has_records,
+        is_notable: false,
+    }
 }
 
 fn partitions(begun: &Begun) -> Vec<i32> {
@@ -39,7 +57,13 @@ fn r87_incremental_answers_mention_only_what_changed() {
     let begun = cache.begin(ask(id, 1), Vec::new(), &[], 0).expect("known");
     assert_eq!(partitions(&begun), [0, 1, 2]);
     let finished = cache.finish(&begun, &[seen(5, false), seen(7, true), seen(5, false)], 0);
-    assert_eq!(finished, Finished { session_id: id, mentions: vec![false, true, false] });
+    assert_eq!(
+        finished,
+        Finished {
+            session_id: id,
+            mentions: vec![false, true, false]
+        }
+    );
 }
 
 #[test]
@@ -47,7 +71,9 @@ fn r77_partitions_that_returned_data_move_to_the_end() {
     let (mut cache, id) = opened();
     let begun = cache.begin(ask(id, 1), Vec::new(), &[], 0).expect("known");
     cache.finish(&begun, &[seen(7, true), seen(5, false), seen(5, false)], 0);
-    let begun = cache.begin(ask(id, 2), vec![(key(0), at(7))], &[], 0).expect("known");
+    let begun = cache
+        .begin(ask(id, 2), vec![(key(0), at(7))], &[], 0)
+        .expect("known");
     assert_eq!(partitions(&begun), [1, 2, 0]);
     assert_eq!(begun.wanted[2].1, at(7));
 }
@@ -55,9 +81,16 @@ fn r77_partitions_that_returned_data_move_to_the_end() {
 #[test]
 fn r87_an_unmoved_position_with_data_is_sent_again_and_an_error_is_repeated() {
     let (mut cache, id) = opened();
-    let error = Seen { high_watermark: -1, log_start_offset: -1, is_notable: true, has_records: false };
+    let error = Seen {
+        high_watermark: -1,
+        log_start_offset: -1,
+        is_notable: true,
+        has_records: false,
+    };
     for epoch in 1..4 {
-        let begun = cache.begin(ask(id, epoch), Vec::new(), &[], 0).expect("known");
+        let begun = cache
+            .begin(ask(id, epoch), Vec::new(), &[], 0)
+            .expect("known");
         let at = begun.wanted.iter().map(|(key, _)| match key.partition {
             0 => seen(7, true),
             1 => error,
@@ -77,23 +110,51 @@ fn r87_an_unmoved_position_with_data_is_sent_again_and_an_error_is_repeated() {
 #[test]
 fn r87_wrong_ids_and_epochs_have_their_own_errors() {
     let (mut cache, id) = opened();
-    let mut begin = |request| cache.begin(request, Vec::new(), &[], 0).map(|begun| begun.wanted.len());
+    let mut begin = |request| {
+        cache
+            .begin(request, Vec::new(), &[], 0)
+            .map(|begun| begun.wanted.len())
+    };
     assert_eq!(begin(ask(0, 1)), Err(ResponseError::FetchSessionIdNotFound));
-    assert_eq!(begin(ask(id ^ 1, 1)), Err(ResponseError::FetchSessionIdNotFound));
-    assert_eq!(begin(ask(id, 2)), Err(ResponseError::InvalidFetchSessionEpoch));
-    let by_id = SessionRequest { by_topic_id: true, ..ask(id, 1) };
+    assert_eq!(
+        begin(ask(id ^ 1, 1)),
+        Err(ResponseError::FetchSessionIdNotFound)
+    );
+    assert_eq!(
+        begin(ask(id, 2)),
+        Err(ResponseError::InvalidFetchSessionEpoch)
+    );
+    let by_id = SessionRequest {
+        by_topic_id: true,
+        ..ask(id, 1)
+    };
     assert_eq!(begin(by_id), Err(ResponseError::FetchSessionTopicIdError));
     assert_eq!(begin(ask(id, 1)), Ok(3), "r88: the session lives on");
-    assert_eq!(begin(ask(id, 1)), Err(ResponseError::InvalidFetchSessionEpoch));
-    assert_eq!(begin(ask(id, 2)), Ok(3), "r88: then the next right epoch works");
+    assert_eq!(
+        begin(ask(id, 1)),
+        Err(ResponseError::InvalidFetchSessionEpoch)
+    );
+    assert_eq!(
+        begin(ask(id, 2)),
+        Ok(3),
+        "r88: then the next right epoch works"
+    );
 }
 
 #[test]
 fn r87_epoch_minus_one_closes_and_answers_in_full_without_a_session() {
     let (mut cache, id) = opened();
-    let begun = cache.begin(ask(id, -1), vec![(key(1), at(5))], &[], 0).expect("closing");
+    let begun = cache
+        .begin(ask(id, -1), vec![(key(1), at(5))], &[], 0)
+        .expect("closing");
     let finished = cache.finish(&begun, &[seen(5, false)], 0);
-    assert_eq!(finished, Finished { session_id: NO_SESSION, mentions: vec![true] });
+    assert_eq!(
+        finished,
+        Finished {
+            session_id: NO_SESSION,
+            mentions: vec![true]
+        }
+    );
     let gone = cache.begin(ask(id, 1), Vec::new(), &[], 0);
     assert_eq!(gone, Err(ResponseError::FetchSessionIdNotFound));
 }
@@ -101,18 +162,27 @@ fn r87_epoch_minus_one_closes_and_answers_in_full_without_a_session() {
 #[test]
 fn r87_epoch_zero_with_any_id_opens_a_new_session() {
     let (mut cache, old) = opened();
-    let begun = cache.begin(ask(old, 0), vec![(key(9), at(0))], &[], 0).expect("full");
+    let begun = cache
+        .begin(ask(old, 0), vec![(key(9), at(0))], &[], 0)
+        .expect("full");
     let new = cache.finish(&begun, &[seen(5, false)], 0).session_id;
     assert!(new > 0 && new != old);
-    assert!(cache.begin(ask(old, 1), Vec::new(), &[], 0).is_err(), "the old one is replaced");
+    assert!(
+        cache.begin(ask(old, 1), Vec::new(), &[], 0).is_err(),
+        "the old one is replaced"
+    );
 }
 
 #[test]
 fn forgotten_partitions_leave_and_an_empty_session_ends() {
     let (mut cache, id) = opened();
-    let begun = cache.begin(ask(id, 1), Vec::new(), &[key(0), key(2)], 0).expect("known");
+    let begun = cache
+        .begin(ask(id, 1), Vec::new(), &[key(0), key(2)], 0)
+        .expect("known");
     assert_eq!(partitions(&begun), [1]);
-    let begun = cache.begin(ask(id, 2), Vec::new(), &[key(1)], 0).expect("known");
+    let begun = cache
+        .begin(ask(id, 2), Vec::new(), &[key(1)], 0)
+        .expect("known");
     assert!(begun.wanted.is_empty());
     assert_eq!(cache.finish(&begun, &[], 0).session_id, NO_SESSION);
     assert_eq!(cache.cached_partitions, 0);
@@ -128,11 +198,16 @@ fn r91_the_last_position_of_a_repeated_partition_wins() {
 
 /// Opens a session over so many partitions; its id.
 fn open(cache: &mut SessionCache, partitions: i32, from_follower: bool, now: Millis) -> i32 {
-    let request = SessionRequest { from_follower, ..ask(0, 0) };
+    let request = SessionRequest {
+        from_follower,
+        ..ask(0, 0)
+    };
     let asked: Vec<_> = (0..partitions).map(|p| (key(p), at(0))).collect();
     let count = asked.len();
     let begun = cache.begin(request, asked, &[], now).expect("full");
-    cache.finish(&begun, &vec![seen(0, false); count], now).session_id
+    cache
+        .finish(&begun, &vec![seen(0, false); count], now)
+        .session_id
 }
 
 #[test]
@@ -141,16 +216,30 @@ fn r87_without_a_free_slot_the_answer_is_full_and_has_no_session() {
     for _ in 0..8 {
         assert_ne!(open(&mut cache, 2, false, 0), NO_SESSION);
     }
-    assert_eq!(open(&mut cache, 9, false, 1), NO_SESSION, "a young session is not evicted");
-    assert_ne!(open(&mut cache, 1, true, 2), NO_SESSION, "but a follower evicts a client");
-    assert_ne!(open(&mut cache, 1, false, 2 + EVICTION_MS), NO_SESSION, "unused for long enough");
+    assert_eq!(
+        open(&mut cache, 9, false, 1),
+        NO_SESSION,
+        "a young session is not evicted"
+    );
+    assert_ne!(
+        open(&mut cache, 1, true, 2),
+        NO_SESSION,
+        "but a follower evicts a client"
+    );
+    assert_ne!(
+        open(&mut cache, 1, false, 2 + EVICTION_MS),
+        NO_SESSION,
+        "unused for long enough"
+    );
 }
 
 #[test]
 fn r87_slots_below_the_number_of_shards_are_none() {
     for (slots, sessions) in [(0, 0), (1, 0), (7, 0), (8, 8), (1000, 1000)] {
         let mut cache = SessionCache::new(slots, 1);
-        let opened = (0..1001).filter(|_| open(&mut cache, 1, false, 0) != NO_SESSION).count();
+        let opened = (0..1001)
+            .filter(|_| open(&mut cache, 1, false, 0) != NO_SESSION)
+            .count();
         assert_eq!(opened, sessions, "{slots} slots");
     }
 }
@@ -160,17 +249,25 @@ fn an_aged_session_in_use_gives_way_to_a_larger_one_only() {
     let mut cache = SessionCache::new(8, 1);
     let ids: Vec<i32> = (0..8).map(|_| open(&mut cache, 2, false, 0)).collect();
     for &id in &ids {
-        cache.begin(ask(id, 1), Vec::new(), &[], EVICTION_MS).expect("known");
+        cache
+            .begin(ask(id, 1), Vec::new(), &[], EVICTION_MS)
+            .expect("known");
     }
     let now = EVICTION_MS + 1;
-    assert_eq!(open(&mut cache, 2, false, now), NO_SESSION, "equals do not evict each other");
+    assert_eq!(
+        open(&mut cache, 2, false, now),
+        NO_SESSION,
+        "equals do not evict each other"
+    );
     assert_ne!(open(&mut cache, 3, false, now), NO_SESSION);
 }
 
 #[test]
 fn a_session_that_outgrows_the_cache_ends_and_is_answered_in_full() {
     let (mut cache, id) = opened();
-    let asked = (0..MAX_CACHED_PARTITIONS as i32 + 1).map(|p| (key(p), at(5))).collect();
+    let asked = (0..MAX_CACHED_PARTITIONS as i32 + 1)
+        .map(|p| (key(p), at(5)))
+        .collect();
     let begun = cache.begin(ask(id, 1), asked, &[], 0).expect("known");
     assert_eq!(begun.wanted.len(), MAX_CACHED_PARTITIONS + 1);
     let seen = vec![seen(5, false); begun.wanted.len()];

@@ -40,13 +40,20 @@ impl Housekeeping {
         let signal = stopping.clone();
         let builder = std::thread::Builder::new().name("housekeeping".into());
         let thread = builder.spawn(move || chores.run(&signal))?;
-        Ok(Housekeeping { stopping, thread: Some(thread) })
+        Ok(Housekeeping {
+            stopping,
+            thread: Some(thread),
+        })
     }
 }
 
 impl Drop for Housekeeping {
     fn drop(&mut self) {
-        *self.stopping.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .stopping
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.stopping.1.notify_one();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -64,7 +71,10 @@ struct Every {
 
 impl Every {
     fn new(interval_ms: Millis) -> Every {
-        Every { interval_ms: interval_ms.max(1), next: 0 }
+        Every {
+            interval_ms: interval_ms.max(1),
+            next: 0,
+        }
     }
 
     fn is_due(&mut self, now: Millis) -> bool {
@@ -90,7 +100,11 @@ impl Chores {
         self.clean_up();
         loop {
             self.round(self.clock.monotonic_ms());
-            let next = self.checkpoints.next.min(self.space.next).min(self.producers.next);
+            let next = self
+                .checkpoints
+                .next
+                .min(self.space.next)
+                .min(self.producers.next);
             let wait_ms = (next - self.clock.monotonic_ms()).max(1) as u64;
             let stop = stopping.lock().unwrap_or_else(PoisonError::into_inner);
             if *stop {

@@ -23,14 +23,24 @@ impl Leader {
         isr: Vec<BrokerId>,
         local_end: Offset,
     ) -> Leader {
-        let mut leader = Leader { epoch, replicas, isr, local_end, high_watermark: 0 };
+        let mut leader = Leader {
+            epoch,
+            replicas,
+            isr,
+            local_end,
+            high_watermark: 0,
+        };
         leader.advance();
         leader
     }
 
     /// Leadership goes on in a later epoch, or with another ISR.
     pub fn reelected(&mut self, epoch: LeaderEpoch, replicas: Vec<BrokerId>, isr: Vec<BrokerId>) {
-        assert!(epoch >= self.epoch, "leader epoch {epoch} after {}", self.epoch);
+        assert!(
+            epoch >= self.epoch,
+            "leader epoch {epoch} after {}",
+            self.epoch
+        );
         self.epoch = epoch;
         self.replicas = replicas;
         self.isr = isr;

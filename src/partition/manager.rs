@@ -48,13 +48,23 @@ impl Partitions {
         volumes: Vec<Arc<Volume>>,
     ) -> Partitions {
         let topics = RwLock::default();
-        Partitions { me, defaults, strict_produce, clock, volumes, topics }
+        Partitions {
+            me,
+            defaults,
+            strict_produce,
+            clock,
+            volumes,
+            topics,
+        }
     }
 
     /// R186: an unknown name is 3, a partition that is known but not led here is 6.
     pub fn find(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ResponseError> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        let topic = topics.by_name.get(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        let topic = topics
+            .by_name
+            .get(topic)
+            .ok_or(ResponseError::UnknownTopicOrPartition)?;
         topic.partition(partition)
     }
 
@@ -68,7 +78,11 @@ impl Partitions {
     /// Every partition led here.
     pub fn all(&self) -> Vec<Arc<Partition>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.by_id.values().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect()
+        topics
+            .by_id
+            .values()
+            .flat_map(|topic| topic.partitions.iter().flatten().cloned())
+            .collect()
     }
 
     /// Takes over what changed between two images: new topics get their partitions, deleted ones
@@ -93,19 +107,25 @@ impl Partitions {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
             topics.by_id.get(&image.id).cloned()
         };
-        let partitions = image.partitions.iter().enumerate().map(|(index, partition)| {
-            let known = known.as_ref().and_then(|topic| topic.partitions.get(index)?.as_ref());
-            if partition.leader != Some(self.me) {
-                return None;
-            }
-            Some(match known {
-                Some(known) => {
-                    known.lead(partition, config.clone());
-                    known.clone()
+        let partitions = image
+            .partitions
+            .iter()
+            .enumerate()
+            .map(|(index, partition)| {
+                let known = known
+                    .as_ref()
+                    .and_then(|topic| topic.partitions.get(index)?.as_ref());
+                if partition.leader != Some(self.me) {
+                    return None;
                 }
-                None => Arc::new(self.make(image, index as i32, partition, config.clone())),
-            })
-        });
+                Some(match known {
+                    Some(known) => {
+                        known.lead(partition, config.clone());
+                        known.clone()
+                    }
+                    None => Arc::new(self.make(image, index as i32, partition, config.clone())),
+                })
+            });
         let topic = Arc::new(Topic {
             name: image.name.clone(),
             id: image.id,
@@ -121,12 +141,19 @@ impl Partitions {
             let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
             let removed = topics.by_id.remove(&image.id);
             // The name may already belong to the topic's successor.
-            if topics.by_name.get(&image.name).is_some_and(|topic| topic.id == image.id) {
+            if topics
+                .by_name
+                .get(&image.name)
+                .is_some_and(|topic| topic.id == image.id)
+            {
                 topics.by_name.remove(&image.name);
             }
             removed
         };
-        for partition in removed.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
+        for partition in removed
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().flatten())
+        {
             partition.delete(self.clock.monotonic_ms());
         }
     }
@@ -138,7 +165,10 @@ impl Partitions {
         image: &PartitionImage,
         config: Arc<TopicConfig>,
     ) -> Partition {
-        let name = TopicPartition { topic: topic.name.clone(), partition: index };
+        let name = TopicPartition {
+            topic: topic.name.clone(),
+            partition: index,
+        };
         let volume = self.place(&name, topic.id);
         Partition::new(PartitionArgs {
             open_at: volume.open_at(&name, self.clock.wall_ms()),
@@ -153,15 +183,24 @@ impl Partitions {
 
     /// The directory that has the partition's files, else the one with the fewest partitions.
     fn place(&self, name: &TopicPartition, id: TopicId) -> Arc<Volume> {
-        let claimed = self.volumes.iter().find(|volume| match volume.claim(name, id) {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                volume.log.directory.mark_offline(format!("cannot set {name} aside: {error}"));
-                false
-            }
-        });
+        let claimed = self
+            .volumes
+            .iter()
+            .find(|volume| match volume.claim(name, id) {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    volume
+                        .log
+                        .directory
+                        .mark_offline(format!("cannot set {name} aside: {error}"));
+                    false
+                }
+            });
         let volume = claimed.or_else(|| {
-            let online = self.volumes.iter().filter(|volume| !volume.log.directory.is_offline());
+            let online = self
+                .volumes
+                .iter()
+                .filter(|volume| !volume.log.directory.is_offline());
             online.min_by_key(|volume| volume.partitions())
         });
         let volume = volume.unwrap_or(&self.volumes[0]).clone();
@@ -171,7 +210,9 @@ impl Partitions {
 
     /// After the first image: what no topic claims is set aside.
     pub fn set_strays_aside(&self) -> io::Result<()> {
-        self.volumes.iter().try_for_each(|volume| volume.set_unclaimed_aside())
+        self.volumes
+            .iter()
+            .try_for_each(|volume| volume.set_unclaimed_aside())
     }
 
     /// Opens every partition, as an unclean start must before clients are served; uses all
@@ -201,7 +242,9 @@ impl Partitions {
         for partition in self.all() {
             partition.note_checkpoint();
         }
-        self.volumes.iter().for_each(|volume| volume.write_checkpoints());
+        self.volumes
+            .iter()
+            .for_each(|volume| volume.write_checkpoints());
     }
 
     /// Clean stop: every opened log is closed, then checkpointed. Fails with the first log that
@@ -210,7 +253,9 @@ impl Partitions {
         self.volumes.iter().for_each(|volume| volume.stop_flusher());
         let closed = self.all().into_iter().map(|partition| partition.close());
         let outcome = closed.collect::<Vec<_>>().into_iter().collect();
-        self.volumes.iter().for_each(|volume| volume.write_checkpoints());
+        self.volumes
+            .iter()
+            .for_each(|volume| volume.write_checkpoints());
         outcome
     }
 
@@ -221,7 +266,9 @@ impl Partitions {
 
 impl Topic {
     fn partition(&self, index: i32) -> Result<Arc<Partition>, ResponseError> {
-        let known = usize::try_from(index).ok().and_then(|index| self.partitions.get(index));
+        let known = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.partitions.get(index));
         match known {
             None => Err(ResponseError::UnknownTopicOrPartition),
             Some(None) => Err(ResponseError::NotLeaderOrFollower),

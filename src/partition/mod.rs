@@ -26,9 +26,9 @@ use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 
 pub use leader::Leader;
 pub use offsets::{FoundOffset, OffsetQuery};
-pub use wait::{Isolation, Until, Wait};
 use volume::{CheckpointedOffsets, Volume};
 use wait::WaitList;
+pub use wait::{Isolation, Until, Wait};
 
 /// One partition of one topic, for as long as this broker leads it.
 pub struct Partition {
@@ -158,7 +158,11 @@ impl Partition {
             // Who waits for an append of the old epoch must look again.
             state.waiters.wake_all();
         }
-        state.leader.reelected(image.leader_epoch, image.replicas.clone(), image.isr.clone());
+        state.leader.reelected(
+            image.leader_epoch,
+            image.replicas.clone(),
+            image.isr.clone(),
+        );
     }
 
     /// The topic is gone: its files get another name and are unlinked later, and who waits hears
@@ -174,7 +178,9 @@ impl Partition {
         let renamed = match opened {
             LogState::Open(log) => {
                 let deleted = log.mark_deleted();
-                deleted.map(|deleted| deleted.path().map(Path::to_path_buf)).map_err(|error| error.to_string())
+                deleted
+                    .map(|deleted| deleted.path().map(Path::to_path_buf))
+                    .map_err(|error| error.to_string())
             }
             LogState::Unopened(_) | LogState::Offline => {
                 let renamed = self.volume.set_deleted_aside(&self.name);
@@ -185,7 +191,9 @@ impl Partition {
             Ok(Some(path)) => self.volume.unlink_at(path, now + delay_ms),
             Ok(None) => {}
             // The metadata knows no such topic any more: the next start sets the files aside.
-            Err(error) => tracing::error!(partition = %self.name, error, "files of a deleted topic stay"),
+            Err(error) => {
+                tracing::error!(partition = %self.name, error, "files of a deleted topic stay")
+            }
         }
     }
 
@@ -195,10 +203,16 @@ impl Partition {
         state.closed = true;
         state.waiters.wake_all();
         let high_watermark = state.leader.high_watermark();
-        let LogState::Open(log) = &mut state.log else { return Ok(()) };
+        let LogState::Open(log) = &mut state.log else {
+            return Ok(());
+        };
         let log_start_offset = log.log_start_offset();
         let recovery_point = log.close()?;
-        let offsets = CheckpointedOffsets { recovery_point, log_start_offset, high_watermark };
+        let offsets = CheckpointedOffsets {
+            recovery_point,
+            log_start_offset,
+            high_watermark,
+        };
         self.volume.note(&self.name, offsets);
         Ok(())
     }
@@ -213,7 +227,9 @@ impl Partition {
     /// Tells the volume what its next checkpoint round writes about this partition.
     fn note_checkpoint(&self) {
         let state = self.lock();
-        let LogState::Open(log) = &state.log else { return };
+        let LogState::Open(log) = &state.log else {
+            return;
+        };
         let offsets = CheckpointedOffsets {
             recovery_point: log.recovery_point(),
             log_start_offset: log.log_start_offset(),
@@ -225,24 +241,41 @@ impl Partition {
     /// What a produced batch must satisfy; checked before the lock is taken for the append.
     pub fn produce_rules(&self) -> ProduceRules {
         let rules = self.lock().config.produce_rules();
-        ProduceRules { strict: self.strict_produce, ..rules }
+        ProduceRules {
+            strict: self.strict_produce,
+            ..rules
+        }
     }
 
     /// Appends one batch: leadership, ISR, producer state and the write are one critical section.
     /// With acks=all (`all`) the ISR must be large enough before anything is written.
-    pub fn append(self: &Arc<Self>, batch: ValidBatch, all: bool, now: Millis) -> Result<Appended, AppendRefused> {
+    pub fn append(
+        self: &Arc<Self>,
+        batch: ValidBatch,
+        all: bool,
+        now: Millis,
+    ) -> Result<Appended, AppendRefused> {
         let mut state = self.lock();
         let state = &mut *state;
-        let before_log = |error| AppendRefused { error, log_start_offset: -1 };
+        let before_log = |error| AppendRefused {
+            error,
+            log_start_offset: -1,
+        };
         state.open(self).map_err(before_log)?;
-        if all && !state.leader.has_enough_in_sync(state.config.min_insync_replicas) {
+        if all
+            && !state
+                .leader
+                .has_enough_in_sync(state.config.min_insync_replicas)
+        {
             return Err(before_log(ResponseError::NotEnoughReplicas));
         }
         let log = state.log.get().map_err(before_log)?;
-        let appended = log.append(batch, state.leader.epoch, now).map_err(|error| AppendRefused {
-            error: self.refusal(&error),
-            log_start_offset: log.log_start_offset(),
-        })?;
+        let appended = log
+            .append(batch, state.leader.epoch, now)
+            .map_err(|error| AppendRefused {
+                error: self.refusal(&error),
+                log_start_offset: log.log_start_offset(),
+            })?;
         if !appended.flush.before_ack {
             state.local_end_moved(appended.next_offset, appended.size);
         }
@@ -257,11 +290,19 @@ impl Partition {
             Planned::Read(progress, plan) => (progress, plan),
             Planned::Diverged(progress, epoch_end) => {
                 let records = Records::empty(at.offset);
-                return Ok(ReadResult { progress, records, diverging: Some(epoch_end) });
+                return Ok(ReadResult {
+                    progress,
+                    records,
+                    diverging: Some(epoch_end),
+                });
             }
         };
         let records = plan.run().map_err(|error| self.refusal(&error))?;
-        Ok(ReadResult { progress, records, diverging: None })
+        Ok(ReadResult {
+            progress,
+            records,
+            diverging: None,
+        })
     }
 
     fn plan_read(&self, at: &ReadAt) -> Result<Planned, ResponseError> {
@@ -277,7 +318,10 @@ impl Partition {
         }
         let visible_end = progress.visible_end(at.isolation);
         let plan = log.plan_read(at.offset, visible_end, at.max_bytes, at.at_least_one);
-        Ok(Planned::Read(progress, plan.map_err(|error| self.refusal(&error))?))
+        Ok(Planned::Read(
+            progress,
+            plan.map_err(|error| self.refusal(&error))?,
+        ))
     }
 
     /// Where the partition stands now.
@@ -312,7 +356,10 @@ impl Partition {
             wait.wake();
         }
         let id = state.waiters.add(wait.clone(), until);
-        ParkedAt { partition: self.clone(), id }
+        ParkedAt {
+            partition: self.clone(),
+            id,
+        }
     }
 
     /// Whether the high watermark has reached `offset` in an epoch this broker still leads.
@@ -327,7 +374,9 @@ impl Partition {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock leaves the log in an unknown state: the process must not go on
         // with it (security.md section 12).
-        self.state.lock().unwrap_or_else(|_: PoisonError<_>| std::process::abort())
+        self.state
+            .lock()
+            .unwrap_or_else(|_: PoisonError<_>| std::process::abort())
     }
 
     /// Logs what went wrong with the disk and returns what a client is told.
@@ -351,7 +400,9 @@ impl Partition {
 impl Flushable for Partition {
     fn start_flush(&self, purpose: Purpose, now: Millis) -> Option<FlushWork> {
         let mut state = self.lock();
-        let LogState::Open(log) = &mut state.log else { return None };
+        let LogState::Open(log) = &mut state.log else {
+            return None;
+        };
         match purpose {
             Purpose::Commit => log.start_commit(),
             Purpose::Checkpoint => log.start_flush(now),
@@ -361,7 +412,9 @@ impl Flushable for Partition {
     fn flushed(&self, flushed: Flushed) {
         let mut state = self.lock();
         let state = &mut *state;
-        let LogState::Open(log) = &mut state.log else { return };
+        let LogState::Open(log) = &mut state.log else {
+            return;
+        };
         match log.flushed(flushed) {
             Ok(synced_offset) => state.local_end_moved(synced_offset, VISIBLE_BY_SYNC),
             Err(error) => {
@@ -391,8 +444,13 @@ impl State {
         if self.closed {
             return Err(ResponseError::UnknownTopicOrPartition);
         }
-        let LogState::Unopened(at) = &self.log else { return Ok(()) };
-        let (name, config) = (partition.name.to_string(), settings::log_config(&self.config));
+        let LogState::Unopened(at) = &self.log else {
+            return Ok(());
+        };
+        let (name, config) = (
+            partition.name.to_string(),
+            settings::log_config(&self.config),
+        );
         let cx = &partition.volume.log;
         match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
             Ok((log, _)) => {

@@ -40,7 +40,11 @@ impl Partition {
         let log = state.log.get()?;
         let known = |offset| {
             let leader_epoch = log.epoch_of(offset).unwrap_or(progress.leader_epoch);
-            Ok(Some(FoundOffset { timestamp: -1, offset, leader_epoch }))
+            Ok(Some(FoundOffset {
+                timestamp: -1,
+                offset,
+                leader_epoch,
+            }))
         };
         let look_up = match query {
             OffsetQuery::Earliest => return known(progress.log_start_offset),

@@ -11,9 +11,9 @@ use hashbrown::HashMap;
 use super::Partition;
 use crate::clock::Clock;
 use crate::log::checkpoints::{CheckpointFile, Checkpoints};
-use crate::log::partition_dirs::{self, Aside, DirectoryKind};
-use crate::log::flusher::Flusher;
 use crate::log::flush::FlushNeed;
+use crate::log::flusher::Flusher;
+use crate::log::partition_dirs::{self, Aside, DirectoryKind};
 use crate::log::{LogContext, OpenAt};
 use crate::types::{Millis, Offset, TopicId, TopicPartition};
 
@@ -87,7 +87,11 @@ impl Volume {
     pub fn stop_flusher(&self) {
         // Dropping joins a thread that may wait for a partition whose append waits for this
         // lock: let go of it first.
-        let flusher = self.flusher.write().unwrap_or_else(PoisonError::into_inner).take();
+        let flusher = self
+            .flusher
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(flusher);
     }
 
@@ -133,8 +137,11 @@ impl Volume {
 
     /// Removes what is due.
     pub fn unlink_due(&self, now: Millis) -> io::Result<()> {
-        let due: Vec<_> = lock(&self.to_unlink).extract_if(.., |(at, _)| *at <= now).collect();
-        due.into_iter().try_for_each(|(_, path)| std::fs::remove_dir_all(path))
+        let due: Vec<_> = lock(&self.to_unlink)
+            .extract_if(.., |(at, _)| *at <= now)
+            .collect();
+        due.into_iter()
+            .try_for_each(|(_, path)| std::fs::remove_dir_all(path))
     }
 
     /// Removes what deleted topics left behind before the last stop. Not for the start-up path.
@@ -151,7 +158,9 @@ impl Volume {
     pub fn open_at(&self, partition: &TopicPartition, now: Millis) -> OpenAt {
         let checkpoints = lock(&self.checkpoints);
         let recovery_point = checkpoints.offset(CheckpointFile::RecoveryPoint, partition);
-        let unnamed = checkpoints.is_readable(CheckpointFile::RecoveryPoint).then_some(0);
+        let unnamed = checkpoints
+            .is_readable(CheckpointFile::RecoveryPoint)
+            .then_some(0);
         OpenAt {
             clean: self.clean,
             recovery_point: recovery_point.or(unnamed),
@@ -165,11 +174,23 @@ impl Volume {
     /// Notes what the next checkpoint round writes.
     pub fn note(&self, partition: &TopicPartition, offsets: CheckpointedOffsets) {
         let mut checkpoints = lock(&self.checkpoints);
-        checkpoints.set(CheckpointFile::RecoveryPoint, partition, offsets.recovery_point);
-        checkpoints.set(CheckpointFile::HighWatermark, partition, offsets.high_watermark);
+        checkpoints.set(
+            CheckpointFile::RecoveryPoint,
+            partition,
+            offsets.recovery_point,
+        );
+        checkpoints.set(
+            CheckpointFile::HighWatermark,
+            partition,
+            offsets.high_watermark,
+        );
         // Kafka lists a start only where it is not what the first segment says.
         if offsets.log_start_offset > 0 {
-            checkpoints.set(CheckpointFile::LogStart, partition, offsets.log_start_offset);
+            checkpoints.set(
+                CheckpointFile::LogStart,
+                partition,
+                offsets.log_start_offset,
+            );
         }
     }
 
@@ -190,7 +211,9 @@ impl Volume {
                     self.log.directory.mark_full();
                 }
                 _ => {
-                    self.log.directory.mark_offline(format!("cannot write checkpoints: {error}"));
+                    self.log
+                        .directory
+                        .mark_offline(format!("cannot write checkpoints: {error}"));
                 }
             }
         }

@@ -18,7 +18,10 @@ pub struct Wait {
 impl Wait {
     /// `missing` in the unit that the partitions count in: bytes for Fetch, partitions for acks.
     pub fn new(missing: i64) -> Arc<Wait> {
-        Arc::new(Wait { missing: AtomicI64::new(missing), woken: Notify::new() })
+        Arc::new(Wait {
+            missing: AtomicI64::new(missing),
+            woken: Notify::new(),
+        })
     }
 
     /// `amount` of what was missing has come.
@@ -113,7 +116,9 @@ mod tests {
     use super::*;
 
     async fn is_woken(wait: &Wait) -> bool {
-        tokio::time::timeout(std::time::Duration::ZERO, wait.woken()).await.is_ok()
+        tokio::time::timeout(std::time::Duration::ZERO, wait.woken())
+            .await
+            .is_ok()
     }
 
     #[tokio::test]

@@ -35,9 +35,9 @@ pub struct BoundListener {
 /// # Errors
 /// One sentence that names the listener and the address.
 pub fn bind(listener: &Listener, backlog: Option<i32>) -> anyhow::Result<BoundListener> {
-    let addresses = listener.bind_addresses().with_context(|| {
-        format!("the host of listener {} does not resolve", listener.name)
-    })?;
+    let addresses = listener
+        .bind_addresses()
+        .with_context(|| format!("the host of listener {} does not resolve", listener.name))?;
     let mut sockets: Vec<TcpListener> = Vec::new();
     for mut address in addresses {
         // With port 0 the second family takes the port the first one was given.
@@ -58,8 +58,15 @@ pub fn bind(listener: &Listener, backlog: Option<i32>) -> anyhow::Result<BoundLi
             break;
         }
     }
-    anyhow::ensure!(!sockets.is_empty(), "listener {} has no usable address", listener.name);
-    Ok(BoundListener { name: listener.name.as_str().into(), sockets })
+    anyhow::ensure!(
+        !sockets.is_empty(),
+        "listener {} has no usable address",
+        listener.name
+    );
+    Ok(BoundListener {
+        name: listener.name.as_str().into(),
+        sockets,
+    })
 }
 
 impl BoundListener {
@@ -119,8 +126,13 @@ fn spawn_connection(
     freed: &Arc<Notify>,
 ) {
     let _ = stream.set_nodelay(true);
-    let peer = Peer { address, listener: listener.clone(), client_id: None };
-    let span = tracing::debug_span!("connection", peer = %address, client_id = tracing::field::Empty);
+    let peer = Peer {
+        address,
+        listener: listener.clone(),
+        client_id: None,
+    };
+    let span =
+        tracing::debug_span!("connection", peer = %address, client_id = tracing::field::Empty);
     let (shared, stopping, freed) = (shared.clone(), stopping.clone(), freed.clone());
     tokio::spawn(
         async move {
@@ -132,7 +144,11 @@ fn spawn_connection(
 }
 
 fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
     }

@@ -118,7 +118,9 @@ impl Connection {
     /// Starts every request that has arrived in full and may start now.
     fn start_requests(&mut self) -> Result<Started, Closed> {
         while self.may_start() {
-            let Some(frame) = self.frames.next_frame()? else { return Ok(Started::All) };
+            let Some(frame) = self.frames.next_frame()? else {
+                return Ok(Started::All);
+            };
             self.last_active_ms = self.shared.clock.monotonic_ms();
             match api::dispatch(&self.shared, &mut self.peer, frame) {
                 Ok(Outcome::Answer(answer)) => self.in_flight.push_back(InFlight::Answered(answer)),
@@ -132,7 +134,10 @@ impl Connection {
 
     fn may_start(&self) -> bool {
         self.in_flight.len() < MAX_IN_FLIGHT
-            && !self.in_flight.iter().any(|r| matches!(r, InFlight::Parked(p) if p.exclusive))
+            && !self
+                .in_flight
+                .iter()
+                .any(|r| matches!(r, InFlight::Parked(p) if p.exclusive))
     }
 
     /// Sends the answers that are ready and have no unanswered request before them.
@@ -198,7 +203,11 @@ impl Connection {
         if idle_ms >= self.idle_limit_ms && !is_parked {
             return Err(Closed::Idle);
         }
-        let left_ms = if is_parked { self.idle_limit_ms } else { self.idle_limit_ms - idle_ms };
+        let left_ms = if is_parked {
+            self.idle_limit_ms
+        } else {
+            self.idle_limit_ms - idle_ms
+        };
         self.idle.as_mut().reset(Instant::now() + millis(left_ms));
         Ok(())
     }

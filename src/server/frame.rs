@@ -21,7 +21,11 @@ pub enum FrameError {
     #[error("frame length {0} is not positive")]
     NotPositive(i32),
     #[error("frame of {size} bytes for API key {api_key} is larger than the limit of {limit}")]
-    TooLarge { size: usize, api_key: i16, limit: usize },
+    TooLarge {
+        size: usize,
+        api_key: i16,
+        limit: usize,
+    },
 }
 
 /// The receive side of one connection.
@@ -35,7 +39,11 @@ pub struct FrameReader {
 impl FrameReader {
     /// `max_produce_frame` is `socket.request.max.bytes`.
     pub fn new(max_produce_frame: usize) -> FrameReader {
-        FrameReader { buffer: BytesMut::new(), proven: 0, max_produce_frame }
+        FrameReader {
+            buffer: BytesMut::new(),
+            proven: 0,
+            max_produce_frame,
+        }
     }
 
     /// Where the next read goes: at least one byte of spare room.
@@ -103,7 +111,11 @@ impl FrameReader {
             _ => self.max_produce_frame.min(MAX_OTHER_FRAME),
         };
         if size > limit {
-            return Err(FrameError::TooLarge { size, api_key, limit });
+            return Err(FrameError::TooLarge {
+                size,
+                api_key,
+                limit,
+            });
         }
         Ok(())
     }
@@ -140,7 +152,12 @@ mod tests {
         let mut reader = FrameReader::new(100);
         receive(&mut reader, &[0, 0, 0, 100, 0, 0]);
         assert_eq!(reader.next_frame(), Ok(None));
-        for header in [[0u8, 0, 0, 101], [0, 0, 0, 0], [255, 255, 255, 255], [127, 255, 255, 255]] {
+        for header in [
+            [0u8, 0, 0, 101],
+            [0, 0, 0, 0],
+            [255, 255, 255, 255],
+            [127, 255, 255, 255],
+        ] {
             let mut reader = FrameReader::new(100);
             receive(&mut reader, &header);
             assert!(reader.next_frame().is_err(), "{header:?}");
@@ -157,7 +174,10 @@ mod tests {
         let mut reader = FrameReader::new(100 << 20);
         receive(&mut reader, &nine_mebibytes);
         receive(&mut reader, &[0, 1]);
-        assert!(matches!(reader.next_frame(), Err(FrameError::TooLarge { api_key: 1, .. })));
+        assert!(matches!(
+            reader.next_frame(),
+            Err(FrameError::TooLarge { api_key: 1, .. })
+        ));
     }
 
     #[test]

@@ -38,12 +38,19 @@ impl Broker {
             ports.push((socket.name().to_owned(), socket.port()?));
             socket.serve(core.shared(), &stop);
         }
-        Ok(Broker { core, ports, stopping })
+        Ok(Broker {
+            core,
+            ports,
+            stopping,
+        })
     }
 
     /// The port a listener is bound to; the kernel's choice where 0 was configured.
     pub fn port(&self, listener: &str) -> Option<u16> {
-        self.ports.iter().find(|(name, _)| name == listener).map(|(_, port)| *port)
+        self.ports
+            .iter()
+            .find(|(name, _)| name == listener)
+            .map(|(_, port)| *port)
     }
 
     /// Returns if the broker can no longer do its work; it should be dropped then.

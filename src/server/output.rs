@@ -45,7 +45,9 @@ impl Output {
         while !self.chunks.is_empty() {
             match self.write_some(stream) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.writable().await?
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -54,9 +56,19 @@ impl Output {
     }
 
     fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
-        if let Some(Chunk::File { file, position, len }) = self.chunks.front_mut() {
+        if let Some(Chunk::File {
+            file,
+            position,
+            len,
+        }) = self.chunks.front_mut()
+        {
             let sent = stream.try_io(Interest::WRITABLE, || {
-                Ok(rustix::fs::sendfile(stream.as_fd(), file.as_fd(), Some(position), *len)?)
+                Ok(rustix::fs::sendfile(
+                    stream.as_fd(),
+                    file.as_fd(),
+                    Some(position),
+                    *len,
+                )?)
             })?;
             if sent == 0 && *len > 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -72,7 +84,9 @@ impl Output {
             let mut slices = [IoSlice::new(&[]); GATHER];
             let mut count = 0;
             for chunk in self.chunks.iter().take(GATHER) {
-                let (Chunk::Inline(bytes) | Chunk::Memory(bytes)) = chunk else { break };
+                let (Chunk::Inline(bytes) | Chunk::Memory(bytes)) = chunk else {
+                    break;
+                };
                 slices[count] = IoSlice::new(bytes);
                 count += 1;
             }
@@ -84,7 +98,12 @@ impl Output {
             stream.try_io(Interest::WRITABLE, || {
                 let mut no_ancillary = SendAncillaryBuffer::default();
                 let flags = more | SendFlags::NOSIGNAL;
-                Ok(rustix::net::sendmsg(stream, &slices[..count], &mut no_ancillary, flags)?)
+                Ok(rustix::net::sendmsg(
+                    stream,
+                    &slices[..count],
+                    &mut no_ancillary,
+                    flags,
+                )?)
             })?
         };
         self.sent(sent);
