@@ -10,13 +10,16 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Config, Corruption, topic_keys};
-use crate::controller::Settings;
 use crate::controller::brokers::Registration;
+use crate::controller::{
+    METADATA_VERSION, METADATA_VERSION_FEATURE, MIN_METADATA_VERSION, Settings,
+};
 use crate::error::ResponseError;
-use crate::log::directory::LogDirectory;
+use crate::log::directory::{CleanMarker, LogDirectory};
 use crate::log::meta_properties::Identity;
 use crate::log::{Files, HotTails, LogContext, LogOptions};
 use crate::metadata::image::{Endpoint, Image};
+use crate::metadata::records::BrokerFeature;
 use crate::partition::fetch_session::SessionCache;
 use crate::partition::housekeeping::Housekeeping;
 use crate::partition::manager::Partitions;
@@ -192,11 +195,8 @@ impl Directories {
         };
         let directories = LogDirectory::open_all(&paths, &identity)?;
         let cluster_id = directories[0].cluster_id().to_owned();
-        let epochs = directories
-            .iter()
-            .map(|directory| Some(directory.found_marker()?.broker_epoch));
-        let epochs: Option<Vec<i64>> = epochs.collect();
-        let agreed = epochs.filter(|epochs| epochs.iter().all(|epoch| *epoch == epochs[0]));
+        let marker = CleanMarker::of_all(directories.iter().map(LogDirectory::found_marker));
+        let previous_epoch = marker.map(|marker| marker.broker_epoch);
         let (files, hot_tails) = (Files::new(descriptor_limit()), HotTails::new());
         let options = LogOptions {
             durable: config.storage.durable,
@@ -207,15 +207,15 @@ impl Directories {
             let log = LogContext::new(directory, files.clone(), hot_tails.clone(), options);
             anyhow::Ok(Arc::new(Volume::open(
                 Arc::new(log),
-                agreed.is_some(),
+                previous_epoch.is_some(),
                 clock.clone(),
             )?))
         });
         Ok(Directories {
             cluster_id,
             volumes: volumes.collect::<anyhow::Result<_>>()?,
-            clean: agreed.is_some(),
-            previous_epoch: agreed.map(|epochs| epochs[0]),
+            clean: previous_epoch.is_some(),
+            previous_epoch,
         })
     }
 
@@ -266,7 +266,11 @@ impl Directories {
             incarnation: Uuid::new_v4(),
             endpoints,
             rack: config.broker_rack.clone(),
-            features: Vec::new(),
+            features: vec![BrokerFeature {
+                name: METADATA_VERSION_FEATURE.to_owned(),
+                min_supported_version: MIN_METADATA_VERSION,
+                max_supported_version: METADATA_VERSION,
+            }],
             log_dirs: self
                 .volumes
                 .iter()

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// Lowest first; a `use crate::x` may point to its own rank's folder or to a lower rank.
 const LAYERS: &[&[&str]] = &[
-    &["types", "error", "clock"],
+    &["types", "error"],
+    &["clock"],
     &["config"],
     &["protocol"],
     &["log"],
-    &["metadata", "controller"],
+    &["metadata"],
+    &["controller"],
     &["store", "partition"],
     &["quorum"],
     &["broker"],

@@ -123,7 +123,7 @@ impl Fetch {
         let begun = sessions.begin(session, asked, &forgotten, now)?;
         drop(sessions);
         let resolve = |(key, position): &(PartitionKey, Position)| Wanted {
-            partition: resolve(&cx.shared, key, request.replica_id),
+            partition: resolve(cx.shared, key, request.replica_id),
             offset: position.offset,
             current_leader_epoch: position.current_leader_epoch,
             last_fetched_epoch: position.last_fetched_epoch,

@@ -261,6 +261,10 @@ impl Partition {
             error,
             log_start_offset: -1,
         };
+        if self.volume.log.directory.is_full() {
+            // Storage.md section 12: what is written by clients stops before the disk does.
+            return Err(before_log(ResponseError::KafkaStorageError));
+        }
         state.open(self).map_err(before_log)?;
         if all
             && !state

@@ -157,13 +157,11 @@ impl Volume {
     /// What the checkpoints know of a partition that is about to be opened.
     pub fn open_at(&self, partition: &TopicPartition, now: Millis) -> OpenAt {
         let checkpoints = lock(&self.checkpoints);
-        let recovery_point = checkpoints.offset(CheckpointFile::RecoveryPoint, partition);
-        let unnamed = checkpoints
-            .is_readable(CheckpointFile::RecoveryPoint)
-            .then_some(0);
         OpenAt {
             clean: self.clean,
-            recovery_point: recovery_point.or(unnamed),
+            // A partition that is not named may be younger than the last round, or its entry
+            // was in a file that had to be rewritten: nothing is known of it.
+            recovery_point: checkpoints.offset(CheckpointFile::RecoveryPoint, partition),
             log_start_offset: checkpoints.offset(CheckpointFile::LogStart, partition),
             high_watermark: checkpoints.offset(CheckpointFile::HighWatermark, partition),
             defer_sync: false,
@@ -205,7 +203,13 @@ impl Volume {
         if self.log.directory.is_offline() {
             return;
         }
-        if let Err(error) = lock(&self.checkpoints).write() {
+        let Some(mut round) = lock(&self.checkpoints).begin_round() else {
+            return;
+        };
+        // The syncs of a round hold no lock that a deletion waits for.
+        let written = round.write();
+        lock(&self.checkpoints).end_round(round);
+        if let Err(error) = written {
             match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     self.log.directory.mark_full();

@@ -81,11 +81,6 @@ impl FrameReader {
         Ok(Some(frame.split_off(4).freeze()))
     }
 
-    /// Whether part of a frame has been received.
-    pub fn is_midway(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
     /// Gives memory back when the peer has nothing more to say for now.
     pub fn went_idle(&mut self) {
         if self.buffer.is_empty() && self.buffer.capacity() > KEEP_IDLE {
@@ -143,7 +138,7 @@ mod tests {
                 }
             }
             assert_eq!(frames, [vec![0, 18, 7], vec![0, 3]]);
-            assert!(!reader.is_midway());
+            assert!(reader.buffer.is_empty());
         }
     }
 

@@ -251,26 +251,7 @@ fn case(events: Vec<Event>, damages: Vec<(Index, Damage)>, knows_point: bool) {
     let point = live(&mut node, &events);
     let whole = image(&node);
     let before = logs(&node);
-    let mut unprotected = false;
-    for (which, damage) in &damages {
-        let names: Vec<String> = node.files().into_iter().map(|(name, _)| name).collect();
-        if names.is_empty() {
-            continue;
-        }
-        let name = &names[which.index(names.len())];
-        let is_text = name == "leader-epoch-checkpoint" || name == "partition.metadata";
-        match damage {
-            Damage::Remove => std::fs::remove_file(node.path(name)).expect("remove"),
-            // A flipped digit in an unprotected text is another text, not a damaged one.
-            Damage::Flip(..) | Damage::Duplicate(_) | Damage::Junk(_) if is_text => {}
-            Damage::Cut(_) if is_text => node.damage(name, Vec::clear),
-            Damage::Flip(at, _) if name.ends_with(".log") => node.damage(name, |bytes| {
-                unprotected |= !bytes.is_empty() && is_unprotected(bytes, at.index(bytes.len()));
-                apply(damage, bytes);
-            }),
-            damage => node.damage(name, |bytes| apply(damage, bytes)),
-        }
-    }
+    let unprotected = damage_files(&node, &damages);
     let image = image(&node);
     let damaged_below = is_damaged_below(point, &before, &logs(&node));
     let at = OpenAt {
@@ -303,10 +284,46 @@ fn case(events: Vec<Event>, damages: Vec<(Index, Damage)>, knows_point: bool) {
         log.epochs.clone(),
         log.producers.snapshot(),
     );
-    let bytes = self::image(&node);
-    let again = log.recovery_point();
+    let again = [at.recovery_point, Some(log.recovery_point())];
     node.kill(log);
-    for point in [at.recovery_point, Some(again)] {
+    recover_again(&mut node, at, again, &recovered, damaged_below);
+}
+
+/// Returns whether bytes were hit that no checksum protects.
+fn damage_files(node: &Node, damages: &[(Index, Damage)]) -> bool {
+    let mut unprotected = false;
+    for (which, damage) in damages {
+        let names: Vec<String> = node.files().into_iter().map(|(name, _)| name).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let name = &names[which.index(names.len())];
+        let is_text = name == "leader-epoch-checkpoint" || name == "partition.metadata";
+        match damage {
+            Damage::Remove => std::fs::remove_file(node.path(name)).expect("remove"),
+            // A flipped digit in an unprotected text is another text, not a damaged one.
+            Damage::Flip(..) | Damage::Duplicate(_) | Damage::Junk(_) if is_text => {}
+            Damage::Cut(_) if is_text => node.damage(name, Vec::clear),
+            Damage::Flip(at, _) if name.ends_with(".log") => node.damage(name, |bytes| {
+                unprotected |= !bytes.is_empty() && is_unprotected(bytes, at.index(bytes.len()));
+                apply(damage, bytes);
+            }),
+            damage => node.damage(name, |bytes| apply(damage, bytes)),
+        }
+    }
+    unprotected
+}
+
+/// D4: a recovered log is recovered to the same, whatever is known of its recovery point.
+fn recover_again(
+    node: &mut Node,
+    at: OpenAt,
+    points: [Option<Offset>; 2],
+    recovered: &(Offset, EpochCache, Vec<u8>),
+    damaged_below: bool,
+) {
+    let bytes = image(node);
+    for point in points {
         let at = OpenAt {
             recovery_point: point,
             ..at
@@ -318,8 +335,8 @@ fn case(events: Vec<Event>, damages: Vec<(Index, Damage)>, knows_point: bool) {
             log.epochs.clone(),
             log.producers.snapshot(),
         );
-        assert_eq!(now, recovered, "D4: recovering twice");
-        assert_eq!(self::image(&node), bytes, "D4: recovering twice");
+        assert_eq!(&now, recovered, "D4: recovering twice");
+        assert_eq!(image(node), bytes, "D4: recovering twice");
         assert!(report.torn.is_none(), "{:?}", report.torn);
         node.kill(log);
     }

@@ -3,7 +3,6 @@
 use expect_test::expect;
 
 use super::*;
-use crate::metadata::publisher::{Change, diff};
 use crate::metadata::records::{Partition, PartitionChange};
 use crate::metadata::replay::Replay;
 
@@ -92,14 +91,6 @@ fn r53_a_recreated_topic_has_another_id_and_nothing_of_the_old_one() {
     assert_eq!(second.topic_by_id(id(1)), None);
     let recreated = second.topic("a").unwrap();
     assert_eq!((recreated.id, recreated.configs.len()), (id(2), 0));
-    let changes = diff(&first, &second, BrokerId(1));
-    assert!(
-        matches!(&changes[..], [
-            Change::Removed { topic_id: old, .. },
-            Change::Role { topic_id: new, leads: true, new_leader_epoch: true, .. },
-        ] if (*old, *new) == (id(1), id(2))),
-        "{changes:?}"
-    );
 }
 
 #[test]
@@ -184,70 +175,4 @@ fn a_transaction_shows_as_a_whole_or_not_at_all() {
     .assert_eq(&steps.join("\n"));
     let misplaced = vec![(MetadataOffset(9), MetadataRecord::EndTransaction)];
     assert!(replay.apply(misplaced).is_err());
-}
-
-#[test]
-fn a_broker_hears_of_its_own_replicas_only() {
-    let old = after(
-        &Image::empty("c"),
-        &[
-            topic("a", 1),
-            partition(1, 0, &[1, 2]),
-            partition(1, 1, &[2]),
-            topic("gone", 2),
-            partition(2, 0, &[2]),
-        ],
-    );
-    let moved = MetadataRecord::PartitionChange(PartitionChange {
-        replicas: Some(vec![BrokerId(2), BrokerId(1)]),
-        ..PartitionChange::of(id(1), 1)
-    });
-    let new = after(
-        &old,
-        &[
-            leader(1, 0, 2),
-            moved,
-            partition(1, 2, &[1]),
-            config("a", Some("5")),
-            MetadataRecord::RemoveTopic { topic_id: id(2) },
-        ],
-    );
-    let tell = |me: i32| {
-        let changes = diff(&old, &new, BrokerId(me));
-        let mut lines: Vec<String> = changes.iter().map(line).collect();
-        lines.sort();
-        lines.insert(0, format!("broker {me}"));
-        lines.join("\n  ")
-    };
-    expect![[r#"
-        broker 1
-          a {"retention.ms": "5"}
-          a-0 leads=false new_leader_epoch=true epochs=1/1
-          a-1 leads=false new_leader_epoch=true epochs=0/1
-          a-2 leads=true new_leader_epoch=true epochs=0/0
-        broker 2
-          a {"retention.ms": "5"}
-          a-0 leads=true new_leader_epoch=true epochs=1/1
-          a-1 leads=true new_leader_epoch=false epochs=0/1
-          gone-0 removed
-        broker 3"#]]
-    .assert_eq(&[tell(1), tell(2), tell(3)].join("\n"));
-    assert_eq!(diff(&new, &new, BrokerId(1)), []);
-}
-
-fn line(change: &Change<'_>) -> String {
-    match change {
-        Change::Removed { partition, .. } => format!("{partition} removed"),
-        Change::TopicConfigs { topic } => format!("{} {:?}", topic.name, topic.configs),
-        Change::Role {
-            partition,
-            leads,
-            new_leader_epoch,
-            image,
-            ..
-        } => format!(
-            "{partition} leads={leads} new_leader_epoch={new_leader_epoch} epochs={}/{}",
-            image.leader_epoch, image.partition_epoch
-        ),
-    }
 }

@@ -9,7 +9,7 @@ use super::calls::{METADATA, Topic, poll};
 use super::client::{Client, framed};
 use super::specimens::{Specimen, specimens};
 use super::{Subject, own_subject};
-use crate::random::Random;
+use protocol_tests::random::Random;
 
 /// How much the resident memory of the broker may grow over one test, in KiB. A wrong allocation
 /// by a declared length or count is hundreds of MiB.
