@@ -1,6 +1,5 @@
 //! The metadata index: sled, and the only file that names it. Holds the applied image with the
-//! index it stands for, and a catalogue of partitions and segments, so that a start need not
-//! replay and list. Nothing lives only here: the directory may be deleted or damaged between
+//! index it stands for, so that a start need not replay. Nothing lives only here: the directory may be deleted or damaged between
 //! any two starts, and every error ends in "as if it were not there".
 //!
 //! Why it is not open while the broker runs: an open sled 0.34 holds 21 MB (histograms that it
@@ -24,10 +23,7 @@ use crate::metadata::image_writer;
 use crate::metadata::records::MetadataRecord;
 use crate::types::BrokerId;
 
-mod catalogue;
 mod row;
-
-pub use self::catalogue::{PartitionKey, PartitionRow, SegmentKey, SegmentRow};
 
 /// The directory inside the metadata log's: Kafka's loader passes over directories there.
 pub const DIRECTORY: &str = "ottla-index";
@@ -42,7 +38,6 @@ const FORMAT_KEY: &str = "format";
 const CLUSTER_KEY: &str = "cluster_id";
 const NODE_KEY: &str = "node_id";
 const APPLIED_KEY: &str = "applied";
-const NONCE_KEY: &str = "clean_nonce";
 
 /// An open index, which belongs to one cluster and node.
 pub struct Store {
@@ -51,8 +46,6 @@ pub struct Store {
     db: Db,
     meta: Tree,
     image: Tree,
-    partition: Tree,
-    segment: Tree,
 }
 
 /// Why the index is of no use this time. Never a reason to stop.
@@ -116,8 +109,6 @@ impl Store {
                 cluster_id: cluster_id.to_owned(),
                 meta: db.open_tree("meta")?,
                 image: db.open_tree("image")?,
-                partition: db.open_tree("partition")?,
-                segment: db.open_tree("segment")?,
                 db,
             })
         })?;
@@ -153,7 +144,7 @@ impl Store {
             };
             let (offset, term) = row::applied(&applied).ok_or_else(unreadable)?;
             let mut records = Vec::new();
-            for (_, value) in rows(&self.image, &[])? {
+            for (_, value) in self.rows()? {
                 let record = MetadataRecord::decode(&value);
                 records.push(record.map_err(|error| StoreError::Row(error.to_string()))?);
             }
@@ -177,7 +168,7 @@ impl Store {
             .filter_map(|record| Some((row::key(&record)?, record.encode())))
             .collect();
         let mut stale = Vec::new();
-        for (key, value) in rows(&self.image, &[])? {
+        for (key, value) in self.rows()? {
             match changed.get(&key) {
                 None => stale.push(key),
                 Some(row) if *row == value => drop(changed.remove(&key)),
@@ -199,21 +190,21 @@ impl Store {
         guarded(|| Ok((&self.meta, &self.image).transaction(write)?))
     }
 
-    /// Whether the catalogue may be believed: it was closed with the nonce of the markers.
-    pub fn catalogue_is_true(&self, marker_nonce: &str) -> bool {
-        let stored = guarded(|| Ok(self.meta.get(NONCE_KEY)?));
-        stored.is_ok_and(|stored| stored.is_some_and(|stored| *stored == *marker_nonce.as_bytes()))
+    /// The rows of the image, in key order.
+    fn rows(&self) -> Result<Vec<Row>, StoreError> {
+        guarded(|| {
+            let owned = |item: sled::Result<(sled::IVec, sled::IVec)>| {
+                let (key, value) = item?;
+                Ok((key.to_vec(), value.to_vec()))
+            };
+            self.image.iter().map(owned).collect()
+        })
     }
 
-    /// Puts everything on the device and ends. With the nonce of a clean stop, the catalogue is
-    /// signed: rows are true for whoever finds that nonce in every clean marker.
-    pub fn close(self, clean_nonce: Option<&str>) -> Result<(), StoreError> {
+    /// Puts everything on the device and ends.
+    pub fn close(self) -> Result<(), StoreError> {
         let path = self.path.clone();
         guarded(move || {
-            match clean_nonce {
-                Some(nonce) => drop(self.meta.insert(NONCE_KEY, nonce)?),
-                None => drop(self.meta.remove(NONCE_KEY)?),
-            }
             self.db.flush()?;
             drop(self);
             File::open(path.join("db"))?.sync_data()?;
@@ -224,31 +215,6 @@ impl Store {
 
 /// A key and its value.
 type Row = (Vec<u8>, Vec<u8>);
-
-/// The rows whose key begins with `prefix`, in key order.
-fn rows(tree: &Tree, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
-    guarded(|| {
-        let owned = |item: sled::Result<(sled::IVec, sled::IVec)>| {
-            let (key, value) = item?;
-            Ok((key.to_vec(), value.to_vec()))
-        };
-        tree.scan_prefix(prefix).map(owned).collect()
-    })
-}
-
-fn put(tree: &Tree, key: Vec<u8>, row: Vec<u8>) -> Result<(), StoreError> {
-    guarded(|| {
-        tree.insert(key, row)?;
-        Ok(())
-    })
-}
-
-fn remove(tree: &Tree, key: &[u8]) -> Result<(), StoreError> {
-    guarded(|| {
-        tree.remove(key)?;
-        Ok(())
-    })
-}
 
 /// Runs `work`; a panic inside sled is an error like any other.
 fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {

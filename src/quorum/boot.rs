@@ -155,9 +155,7 @@ impl Boot {
             return;
         }
         if let Some(store) = Store::open(&self.dir(), &self.cluster_id, self.voter.node_id) {
-            let saved = store
-                .save_image(image, term)
-                .and_then(|()| store.close(None));
+            let saved = store.save_image(image, term).and_then(|()| store.close());
             if let Err(error) = saved {
                 warn!(%error, "the metadata index was not written");
             }

@@ -50,22 +50,6 @@ fn image(topics: u128) -> Image {
     Image::empty("c").apply(numbered).unwrap()
 }
 
-fn key(partition: i32) -> PartitionKey {
-    PartitionKey {
-        directory_id: Uuid::from_u128(7),
-        topic_id: TopicId(Uuid::from_u128(1)),
-        partition,
-    }
-}
-
-const ROW: PartitionRow = PartitionRow {
-    log_end_offset: 10,
-    high_watermark: 9,
-    log_start_offset: 1,
-    recovery_point: 8,
-    last_epoch: 3,
-};
-
 #[test]
 fn an_image_reads_back_and_rows_that_went_are_gone() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,47 +57,10 @@ fn an_image_reads_back_and_rows_that_went_are_gone() {
     assert_eq!(store.load_image(), None);
     store.save_image(&image(20), 6).unwrap();
     store.save_image(&image(3), 7).unwrap();
-    store.close(None).unwrap();
+    store.close().unwrap();
     let store = Store::open(dir.path(), "c", ME).unwrap();
     let (loaded, term) = store.load_image().unwrap();
     assert_eq!((loaded, term), (image(3), 7));
-}
-
-#[test]
-fn a_catalogue_is_true_only_under_the_nonce_it_was_closed_with() {
-    let dir = tempfile::tempdir().unwrap();
-    let open = || Store::open(dir.path(), "c", ME).unwrap();
-    let store = open();
-    let segment = SegmentRow {
-        size: 100,
-        next_offset: 10,
-        max_timestamp: -1,
-        flags: 0,
-        snapshot_offset: -1,
-    };
-    for partition in [2, 1] {
-        store.put_partition(key(partition), ROW).unwrap();
-        for base_offset in [5, 0] {
-            let partition = key(partition);
-            let key = SegmentKey {
-                partition,
-                base_offset,
-            };
-            store.put_segment(key, segment).unwrap();
-        }
-    }
-    store.remove_partition(key(2)).unwrap();
-    store.close(Some("n1")).unwrap();
-    let store = open();
-    assert!(store.catalogue_is_true("n1") && !store.catalogue_is_true("n2"));
-    assert_eq!(store.partitions().unwrap(), [(key(1), ROW)]);
-    assert_eq!(
-        store.segments(key(1)).unwrap(),
-        [(0, segment), (5, segment)]
-    );
-    assert_eq!(store.segments(key(2)).unwrap(), []);
-    store.close(None).unwrap();
-    assert!(!open().catalogue_is_true("n1"));
 }
 
 #[test]
@@ -123,7 +70,7 @@ fn an_index_of_another_cluster_or_node_is_emptied() {
         let store = Store::open(dir.path(), cluster, BrokerId(node)).unwrap();
         assert_eq!(store.load_image(), None);
         store.save_image(&image(1), 1).unwrap();
-        store.close(None).unwrap();
+        store.close().unwrap();
     }
 }
 
@@ -132,7 +79,7 @@ fn a_damaged_index_is_emptied_and_an_impossible_one_is_done_without() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), "c", ME).unwrap();
     store.save_image(&image(500), 1).unwrap();
-    store.close(None).unwrap();
+    store.close().unwrap();
     let path = dir.path().join(DIRECTORY);
     for file in fs::read_dir(&path).unwrap() {
         let file = file.unwrap();
