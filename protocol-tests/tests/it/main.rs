@@ -4,6 +4,7 @@ mod bounds;
 mod broker;
 mod clients;
 mod crash;
+mod dump_log;
 mod durable;
 mod fetch_codec;
 mod produce_codec;
