@@ -21,6 +21,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 pub struct Site {
     binary: PathBuf,
     directory: PathBuf,
+    arguments: Vec<String>,
     pub bootstrap: String,
     clock: Clock,
     starts: u32,
@@ -43,10 +44,17 @@ impl Site {
         Ok(Site {
             binary: binary.to_owned(),
             directory: directory.to_owned(),
+            arguments: Vec::new(),
             bootstrap: format!("127.0.0.1:{port}"),
             clock: Clock::system(),
             starts: 0,
         })
+    }
+
+    /// Adds to the command line of every process.
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Site {
+        self.arguments.extend(arguments.iter().map(|&a| a.into()));
+        self
     }
 
     /// The broker's log.dirs.
@@ -64,6 +72,7 @@ impl Site {
             .arg(format!("listeners=PLAINTEXT://{}", self.bootstrap))
             .arg("--override")
             .arg(format!("log.dirs={}", self.data().display()))
+            .args(&self.arguments)
             .current_dir(&self.directory)
             .stdout(file.try_clone()?)
             .stderr(file)

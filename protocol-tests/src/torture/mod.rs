@@ -21,12 +21,11 @@ use anyhow::{Context, Result, ensure};
 use crate::client::Connection;
 use crate::random::Random;
 use admin::Admin;
-use broker::{Broker, Site};
 use check::{Findings, Sent};
 use consumer::Consumer;
 use producer::{Kind, Producer, patiently};
 
-pub use broker::newest_build;
+pub use broker::{Broker, Site, newest_build};
 
 /// What to do.
 #[derive(Clone, Debug)]

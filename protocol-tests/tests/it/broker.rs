@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use protocol_tests::torture::newest_build;
 use tempfile::TempDir;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -76,21 +76,6 @@ pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
 /// ports in no order that makes this likely.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn newest_build() -> Result<PathBuf> {
-    let this_test = std::env::current_exe()?; // target/PROFILE/deps/it-HASH
-    let target = this_test
-        .ancestors()
-        .nth(3)
-        .context("not in a target directory")?;
-    ["release/ottla", "debug/ottla"]
-        .map(|binary| target.join(binary))
-        .into_iter()
-        .filter_map(|binary| Some((binary.metadata().ok()?.modified().ok()?, binary)))
-        .max()
-        .map(|(_, binary)| binary)
-        .context("no ottla binary: run `cargo build --release`")
 }
 
 fn says_ready(stdout: ChildStdout) -> bool {

@@ -6,7 +6,7 @@
 //! skipped there with the reason.
 
 mod api_versions;
-mod batch;
+pub mod batch;
 mod calls;
 mod client;
 mod cluster;
