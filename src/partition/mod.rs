@@ -361,6 +361,12 @@ impl Partition {
         }
         let id = state.waiters.add(wait.clone(), until);
         ParkedAt {
+        if let Until::HighWatermark(wanted) = until
+            && wanted <= state.leader.high_watermark()
+        {
+            // It will not be reached again, and the other partitions alone never count to zero.
+            wait.count_down(1);
+        }
             partition: self.clone(),
             id,
         }
@@ -372,7 +378,16 @@ impl Partition {
         if state.closed {
             return Err(ResponseError::NotLeaderOrFollower);
         }
-        Ok(state.leader.high_watermark() >= offset)
+        if state.leader.high_watermark() >= offset {
+            return Ok(true);
+        }
+        match &state.log {
+            // No sync will ever come.
+            LogState::Open(log) if log.check_healthy().is_err() => {
+                Err(ResponseError::KafkaStorageError)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
