@@ -152,6 +152,7 @@ impl Partition {
         let state = &mut *state;
         if let LogState::Open(log) = &mut state.log {
             log.set_config(settings::log_config(&config));
+            log.begin_epoch(image.leader_epoch);
         }
         state.config = config;
         if image.leader_epoch > state.leader.epoch {
@@ -344,13 +345,7 @@ impl Partition {
         let mut state = self.lock();
         state.open(self)?;
         state.check_epoch(current_leader_epoch)?;
-        let leader_epoch = state.leader.epoch;
-        let log = state.log.get()?;
-        // The current epoch is known from its election on, also before its first batch.
-        if epoch == leader_epoch {
-            return Ok((epoch, log.log_end_offset()));
-        }
-        Ok(log.epoch_end_offset(epoch))
+        Ok(state.log.get()?.epoch_end_offset(epoch))
     }
 
     /// Lets `wait` be counted down by this partition until the returned value is dropped.
@@ -472,7 +467,9 @@ impl State {
         );
         let cx = &partition.volume.log;
         match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
-            Ok((log, _)) => {
+            Ok((mut log, _)) => {
+                // The epoch is known from its election on, also before its first batch (R98).
+                log.begin_epoch(self.leader.epoch);
                 self.leader.local_end_moved(log.log_end_offset());
                 self.log = LogState::Open(Box::new(log));
                 Ok(())
