@@ -204,8 +204,15 @@ impl Partition {
         state.closed = true;
         state.waiters.wake_all();
         let high_watermark = state.leader.high_watermark();
-        let LogState::Open(log) = &mut state.log else {
-            return Ok(());
+        let log = match &mut state.log {
+            LogState::Open(log) => log,
+            LogState::Unopened(_) => return Ok(()),
+            // A clean marker would make the next start trust what this one could not open.
+            LogState::Offline => {
+                return Err(log::Error::Unavailable {
+                    name: self.name.to_string(),
+                });
+            }
         };
         let log_start_offset = log.log_start_offset();
         let recovery_point = log.close()?;
