@@ -361,14 +361,14 @@ impl Partition {
         if state.closed {
             wait.wake();
         }
-        let id = state.waiters.add(wait.clone(), until);
-        ParkedAt {
         if let Until::HighWatermark(wanted) = until
             && wanted <= state.leader.high_watermark()
         {
             // It will not be reached again, and the other partitions alone never count to zero.
             wait.count_down(1);
         }
+        let id = state.waiters.add(wait.clone(), until);
+        ParkedAt {
             partition: self.clone(),
             id,
         }
@@ -541,3 +541,6 @@ fn diverging_epoch(
     let diverges = epoch < at.last_fetched_epoch || end < at.offset;
     Ok(diverges.then_some((epoch, end)))
 }
+
+#[cfg(test)]
+mod tests;
