@@ -150,15 +150,17 @@ impl Core {
             ..
         } = self;
         let partitions = shared.partitions.clone();
-        off_runtime(move || {
+        let closed = off_runtime(move || {
             drop(housekeeping);
             partitions.close().context("a log could not be closed")
         })
-        .await?;
+        .await;
+        // A damaged partition is no reason to leave the metadata log open.
         quorum
             .stop()
             .await
             .context("the metadata log could not be closed")?;
+        closed?;
         let partitions = shared.partitions.clone();
         off_runtime(move || {
             let nonce = Uuid::new_v4().simple().to_string();

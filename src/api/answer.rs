@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
 use super::RequestContext;
 use crate::protocol::fetch::{Chunk, Plan};
@@ -123,6 +123,21 @@ pub fn encode<R: Encodable + HeaderVersion>(
     })
 }
 
+/// The longest `error_message`, in bytes: a string of the older encodings ends at 32,767, and a
+/// sentence may quote a name of that length.
+const SENTENCE_MAX: usize = 16 << 10;
+
+/// A sentence for an `error_message` field, cut where no version could hold it.
+pub fn sentence(mut text: String) -> StrBytes {
+    if text.len() > SENTENCE_MAX {
+        let boundary = (0..=SENTENCE_MAX)
+            .rev()
+            .find(|&at| text.is_char_boundary(at));
+        text.truncate(boundary.unwrap_or(0));
+    }
+    StrBytes::from_string(text)
+}
+
 /// [`encode`] as the outcome of a request that needs no waiting.
 pub fn now<R: Encodable + HeaderVersion>(
     cx: &RequestContext,
@@ -141,4 +156,16 @@ pub fn encode_legacy(correlation_id: i32, write: impl FnOnce(&mut BytesMut)) -> 
         },
         write,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_cut_between_characters() {
+        assert_eq!(sentence("short".to_owned()).as_str(), "short");
+        let long = sentence(format!("x{}", "ö".repeat(20_000)));
+        assert_eq!(long.len(), SENTENCE_MAX - 1);
+    }
 }

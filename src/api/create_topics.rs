@@ -116,7 +116,7 @@ fn failed_entry(version: i16, name: &TopicName, error: Error) -> CreatableTopicR
         .with_name(name.clone())
         .with_error_code(error.code.code());
     if version >= 1 {
-        entry.error_message = error.message.map(StrBytes::from_string);
+        entry.error_message = error.message.map(answer::sentence);
     }
     if version >= FIRST_VERSION_WITH_CONFIGS {
         entry.num_partitions = -1;

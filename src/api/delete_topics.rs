@@ -113,7 +113,7 @@ fn entry(version: i16, asked: &Asked, result: Result<DeletedTopic, Error>) -> De
         Err(error) => {
             entry.error_code = error.code.code();
             if version >= FIRST_VERSION_WITH_MESSAGES {
-                entry.error_message = error.message.map(StrBytes::from_string);
+                entry.error_message = error.message.map(answer::sentence);
             }
         }
     }

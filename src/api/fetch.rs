@@ -26,6 +26,7 @@ use crate::types::TopicId;
 const FIRST_VERSION_WITH_SESSIONS: i16 = 7;
 const FIRST_FLEXIBLE_VERSION: i16 = 12;
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
+const FIRST_VERSION_WITH_STORAGE_ERROR: i16 = 6;
 const CONSUMER: i32 = -1;
 
 pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
@@ -172,6 +173,15 @@ impl Fetch {
             if !mentioned {
                 continue;
             }
+            // R187: clients of older versions do not know 56.
+            let result = result.map_err(|error| match error {
+                ResponseError::KafkaStorageError
+                    if self.header.version < FIRST_VERSION_WITH_STORAGE_ERROR =>
+                {
+                    ResponseError::NotLeaderOrFollower
+                }
+                error => error,
+            });
             let entry = entry(
                 key.partition,
                 result,

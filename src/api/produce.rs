@@ -67,6 +67,17 @@ struct Unacknowledged {
     next_offset: Offset,
 }
 
+impl Unacknowledged {
+    fn is_open(&self) -> bool {
+        matches!(self.partition.is_replicated(self.next_offset), Ok(false))
+    }
+
+    fn park(&self, wait: &Arc<Wait>) -> ParkedAt {
+        self.partition
+            .park(wait, Until::HighWatermark(self.next_offset))
+    }
+}
+
 /// R60: every partition is appended before anything is awaited.
 fn append_all(
     cx: &RequestContext,
@@ -271,24 +282,19 @@ async fn await_all(
     unacknowledged: Vec<Unacknowledged>,
     timeout: Duration,
 ) -> ProduceResponse {
-    let wait = Wait::new(unacknowledged.len() as i64);
-    let parked: Vec<ParkedAt> = unacknowledged
-        .iter()
-        .map(|append| {
-            append
-                .partition
-                .park(&wait, Until::HighWatermark(append.next_offset))
-        })
-        .collect();
-    let is_open = |append: &&Unacknowledged| {
-        matches!(
-            append.partition.is_replicated(append.next_offset),
-            Ok(false)
-        )
-    };
     let deadline = tokio::time::Instant::now() + timeout;
-    // What moved before it was parked is not counted down, so look again after each wake-up.
-    while unacknowledged.iter().any(|append| is_open(&append)) {
+    loop {
+        let open: Vec<&Unacknowledged> = unacknowledged
+            .iter()
+            .filter(|append| append.is_open())
+            .collect();
+        if open.is_empty() {
+            break;
+        }
+        // Counted anew each time: a partition that failed or went away counts nothing down, and
+        // the others must not wait for it.
+        let wait = Wait::new(open.len() as i64);
+        let _parked: Vec<ParkedAt> = open.iter().map(|append| append.park(&wait)).collect();
         if tokio::time::timeout_at(deadline, wait.woken())
             .await
             .is_err()
@@ -296,7 +302,6 @@ async fn await_all(
             break;
         }
     }
-    drop(parked);
     for append in &unacknowledged {
         let error = match append.partition.is_replicated(append.next_offset) {
             Ok(true) => continue,

@@ -45,6 +45,9 @@ pub enum Error {
     /// The log was closed or its topic deleted.
     #[error("log {name} is closed")]
     Closed { name: String },
+    /// The log was found damaged or unreadable when it was opened; its files are as they were.
+    #[error("log {name} could not be opened")]
+    Unavailable { name: String },
     /// The directory on disk belongs to another topic of the same name.
     #[error("{} belongs to topic {found}, not to {expected}", path.display())]
     WrongTopicId {
@@ -78,6 +81,7 @@ impl Error {
             | Error::Corrupt { .. }
             | Error::DiskFull { .. }
             | Error::Offline { .. }
+            | Error::Unavailable { .. }
             | Error::WrongTopicId { .. } => ResponseError::KafkaStorageError,
             Error::OutOfRange { .. } => ResponseError::OffsetOutOfRange,
             Error::Closed { .. } => ResponseError::NotLeaderOrFollower,

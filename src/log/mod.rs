@@ -44,7 +44,7 @@ pub mod time_index;
 pub mod walk;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -101,7 +101,7 @@ impl Partitions {
     }
 
     /// Makes what the topic lacks here and updates what it has.
-    fn change(&self, image: &TopicImage) {
+    pub(super) fn change(&self, image: &TopicImage) {
         let config = Arc::new(TopicConfig::resolve(&image.configs, &self.defaults));
         let known = {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +136,7 @@ impl Partitions {
         topics.by_id.insert(topic.id, topic);
     }
 
-    fn remove(&self, image: &TopicImage) {
+    pub(super) fn remove(&self, image: &TopicImage) {
         let removed = {
             let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
             let removed = topics.by_id.remove(&image.id);

@@ -152,6 +152,7 @@ impl Partition {
         let state = &mut *state;
         if let LogState::Open(log) = &mut state.log {
             log.set_config(settings::log_config(&config));
+            log.begin_epoch(image.leader_epoch);
         }
         state.config = config;
         if image.leader_epoch > state.leader.epoch {
@@ -203,8 +204,15 @@ impl Partition {
         state.closed = true;
         state.waiters.wake_all();
         let high_watermark = state.leader.high_watermark();
-        let LogState::Open(log) = &mut state.log else {
-            return Ok(());
+        let log = match &mut state.log {
+            LogState::Open(log) => log,
+            LogState::Unopened(_) => return Ok(()),
+            // A clean marker would make the next start trust what this one could not open.
+            LogState::Offline => {
+                return Err(log::Error::Unavailable {
+                    name: self.name.to_string(),
+                });
+            }
         };
         let log_start_offset = log.log_start_offset();
         let recovery_point = log.close()?;
@@ -344,13 +352,7 @@ impl Partition {
         let mut state = self.lock();
         state.open(self)?;
         state.check_epoch(current_leader_epoch)?;
-        let leader_epoch = state.leader.epoch;
-        let log = state.log.get()?;
-        // The current epoch is known from its election on, also before its first batch.
-        if epoch == leader_epoch {
-            return Ok((epoch, log.log_end_offset()));
-        }
-        Ok(log.epoch_end_offset(epoch))
+        Ok(state.log.get()?.epoch_end_offset(epoch))
     }
 
     /// Lets `wait` be counted down by this partition until the returned value is dropped.
@@ -358,6 +360,12 @@ impl Partition {
         let mut state = self.lock();
         if state.closed {
             wait.wake();
+        }
+        if let Until::HighWatermark(wanted) = until
+            && wanted <= state.leader.high_watermark()
+        {
+            // It will not be reached again, and the other partitions alone never count to zero.
+            wait.count_down(1);
         }
         let id = state.waiters.add(wait.clone(), until);
         ParkedAt {
@@ -372,7 +380,16 @@ impl Partition {
         if state.closed {
             return Err(ResponseError::NotLeaderOrFollower);
         }
-        Ok(state.leader.high_watermark() >= offset)
+        if state.leader.high_watermark() >= offset {
+            return Ok(true);
+        }
+        match &state.log {
+            // No sync will ever come.
+            LogState::Open(log) if log.check_healthy().is_err() => {
+                Err(ResponseError::KafkaStorageError)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -457,7 +474,9 @@ impl State {
         );
         let cx = &partition.volume.log;
         match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
-            Ok((log, _)) => {
+            Ok((mut log, _)) => {
+                // The epoch is known from its election on, also before its first batch (R98).
+                log.begin_epoch(self.leader.epoch);
                 self.leader.local_end_moved(log.log_end_offset());
                 self.log = LogState::Open(Box::new(log));
                 Ok(())
@@ -522,3 +541,6 @@ fn diverging_epoch(
     let diverges = epoch < at.last_fetched_epoch || end < at.offset;
     Ok(diverges.then_some((epoch, end)))
 }
+
+#[cfg(test)]
+mod tests;

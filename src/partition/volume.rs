@@ -2,7 +2,7 @@
 //! which partition directories were found in it at the start.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -140,8 +140,9 @@ impl Volume {
         let due: Vec<_> = lock(&self.to_unlink)
             .extract_if(.., |(at, _)| *at <= now)
             .collect();
-        due.into_iter()
-            .try_for_each(|(_, path)| std::fs::remove_dir_all(path))
+        // One that fails must not keep the others; the next start tries it again.
+        let removed = due.iter().map(|(_, path)| remove_directory(path));
+        removed.collect::<Vec<_>>().into_iter().collect()
     }
 
     /// Removes what deleted topics left behind before the last stop. Not for the start-up path.
@@ -230,6 +231,14 @@ pub struct CheckpointedOffsets {
     pub recovery_point: Offset,
     pub log_start_offset: Offset,
     pub high_watermark: Offset,
+}
+
+/// Gone already is as good: the clean-up after a start takes all that is set aside.
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

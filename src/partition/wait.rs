@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use crate::types::Offset;
@@ -63,12 +64,12 @@ pub enum Until {
 #[derive(Default, Debug)]
 pub struct WaitList {
     next_id: u64,
-    entries: Vec<Entry>,
+    /// By number: a thousand waiters that leave after one append must not search for each other.
+    entries: HashMap<u64, Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    id: u64,
     wait: Arc<Wait>,
     until: Until,
 }
@@ -78,19 +79,17 @@ impl WaitList {
     pub fn add(&mut self, wait: Arc<Wait>, until: Until) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.entries.push(Entry { id, wait, until });
+        self.entries.insert(id, Entry { wait, until });
         id
     }
 
     pub fn remove(&mut self, id: u64) {
-        if let Some(at) = self.entries.iter().position(|e| e.id == id) {
-            self.entries.swap_remove(at);
-        }
+        self.entries.remove(&id);
     }
 
     /// `bytes` have become visible and the high watermark stands at `high_watermark`.
     pub fn advanced(&mut self, bytes: u64, high_watermark: Offset) {
-        self.entries.retain(|entry| match entry.until {
+        self.entries.retain(|_, entry| match entry.until {
             Until::Bytes(_) => {
                 entry.wait.count_down(bytes as i64);
                 true
@@ -105,7 +104,7 @@ impl WaitList {
 
     /// The partition is no longer led here, or gone.
     pub fn wake_all(&self) {
-        for entry in &self.entries {
+        for entry in self.entries.values() {
             entry.wait.wake();
         }
     }

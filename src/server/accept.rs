@@ -82,17 +82,18 @@ impl BoundListener {
     /// Starts accepting on every address.
     pub fn serve(self, shared: &Arc<Shared>, stopping: &watch::Receiver<bool>) {
         for socket in self.sockets {
-            let accept = accept_loop(socket, self.name.clone(), shared.clone(), stopping.clone());
+            let accept = accept_loop(stopping.clone(), socket, self.name.clone(), shared.clone());
             tokio::spawn(accept);
         }
     }
 }
 
+/// `stopping` comes first to be dropped last: it tells the stop that nothing else is held.
 async fn accept_loop(
+    mut stopping: watch::Receiver<bool>,
     socket: TcpListener,
     listener: Arc<str>,
     shared: Arc<Shared>,
-    mut stopping: watch::Receiver<bool>,
 ) {
     let freed = Arc::new(Notify::new());
     let mut exhausted = false;

@@ -100,7 +100,7 @@ impl Connection {
         loop {
             let started = self.start_requests();
             // Also what was asked before a request that ends the connection.
-            if let Err(closed) = self.send_answers().await {
+            if let Err(closed) = self.send_answers(stopping).await {
                 return closed;
             }
             match started {
@@ -141,25 +141,27 @@ impl Connection {
     }
 
     /// Sends the answers that are ready and have no unanswered request before them.
-    async fn send_answers(&mut self) -> Result<(), Closed> {
+    async fn send_answers(&mut self, stopping: &mut watch::Receiver<bool>) -> Result<(), Closed> {
         while let Some(InFlight::Answered(_)) = self.in_flight.front() {
             if let Some(InFlight::Answered(answer)) = self.in_flight.pop_front() {
                 self.output.extend(answer.into_chunks());
             }
         }
         if !self.output.is_empty() {
-            self.flush().await?;
+            self.flush(stopping).await?;
         }
         Ok(())
     }
 
     /// Sends what is queued. A peer that takes nothing is idle, however much it has asked.
-    async fn flush(&mut self) -> Result<(), Closed> {
+    async fn flush(&mut self, stopping: &mut watch::Receiver<bool>) -> Result<(), Closed> {
         loop {
             let sent_before = self.output.sent_bytes();
             tokio::select! {
                 biased;
                 flushed = self.output.flush(&self.stream) => return Ok(flushed?),
+                // A peer that takes nothing must not keep a stopping broker alive.
+                _ = stopping.wait_for(|stop| *stop) => return Err(Closed::Stopping),
                 () = self.idle.as_mut() => {}
             }
             if self.output.sent_bytes() > sent_before {

@@ -7,12 +7,17 @@ mod connection;
 mod frame;
 mod output;
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use crate::broker::Core;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::image::Endpoint;
+
+/// How long a stop waits for connections to end; they need milliseconds.
+const CONNECTIONS_END: Duration = Duration::from_secs(5);
 
 /// A running broker. Dropped without [`Broker::shutdown`] it stops as if killed.
 pub struct Broker {
@@ -62,7 +67,13 @@ impl Broker {
     pub async fn shutdown(self) {
         self.stopping.send_replace(true);
         // Connections end at their next await; requests that are being appended are finished,
-        // since an append never waits.
+        // since an append never waits. Each holds a receiver until it has let go of the rest.
+        if tokio::time::timeout(CONNECTIONS_END, self.stopping.closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections are still open, the stop goes on without them");
+        }
         self.core.shutdown().await;
     }
 }

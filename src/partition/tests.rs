@@ -1,0 +1,153 @@
+//! Scenarios of partitions on real files: a topic comes, is written, waits, goes, comes again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::manager::Partitions;
+use super::*;
+use crate::clock::Clock;
+use crate::config::TopicDefaults;
+use crate::log::LogOptions;
+use crate::log::testing::{NOW, batch, context};
+use crate::metadata::image::TopicImage;
+use crate::types::BrokerId;
+
+struct Node {
+    _dir: TempDir,
+    volume: Arc<Volume>,
+    partitions: Partitions,
+}
+
+fn node(durable: bool) -> Node {
+    let dir = TempDir::new().expect("a directory");
+    let options = LogOptions {
+        durable,
+        ..LogOptions::default()
+    };
+    let clock = Clock::system();
+    let cx = context(dir.path(), options);
+    let volume = Arc::new(Volume::open(cx, true, clock.clone()).expect("open"));
+    let volumes = vec![volume.clone()];
+    let partitions = Partitions::new(BrokerId(1), TopicDefaults::builtin(), false, clock, volumes);
+    Node {
+        _dir: dir,
+        volume,
+        partitions,
+    }
+}
+
+fn topic(id: TopicId, leader_epoch: LeaderEpoch) -> TopicImage {
+    let partition = PartitionImage {
+        leader: Some(BrokerId(1)),
+        leader_epoch,
+        partition_epoch: leader_epoch,
+        replicas: vec![BrokerId(1)],
+        isr: vec![BrokerId(1)],
+        removing_replicas: vec![],
+        adding_replicas: vec![],
+        directories: vec![uuid::Uuid::nil()],
+        recovering: false,
+    };
+    TopicImage {
+        name: "t".into(),
+        id,
+        partitions: vec![partition],
+        configs: BTreeMap::new(),
+    }
+}
+
+async fn is_woken(wait: &Wait) -> bool {
+    let patience = Duration::from_secs(10);
+    tokio::time::timeout(patience, wait.woken()).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_durable_append_is_visible_and_acknowledged_only_after_its_sync() {
+    let node = node(true);
+    node.partitions.change(&topic(TopicId::random(), 0));
+    let partition = node.partitions.find("t", 0).unwrap();
+    // Without a flusher nothing is ever synced but what the scenario syncs.
+    node.volume.stop_flusher();
+    let appended = partition.append(batch(), true, NOW).unwrap();
+    assert!(appended.flush.before_ack);
+    let progress = partition.progress().unwrap();
+    assert_eq!((progress.high_watermark, progress.log_end_offset), (0, 1));
+    assert_eq!(partition.is_replicated(1), Ok(false));
+    let wait = Wait::new(1);
+    let _parked = partition.park(&wait, Until::HighWatermark(1));
+    let work = partition
+        .start_flush(Purpose::Commit, NOW)
+        .expect("unsynced");
+    partition.flushed(work.run());
+    assert!(is_woken(&wait).await);
+    assert_eq!(partition.is_replicated(1), Ok(true));
+    assert_eq!(partition.progress().unwrap().high_watermark, 1);
+}
+
+#[tokio::test]
+async fn r60_what_was_synced_before_it_was_parked_counts_too() {
+    let node = node(false);
+    node.partitions.change(&topic(TopicId::random(), 0));
+    let partition = node.partitions.find("t", 0).unwrap();
+    partition.append(batch(), true, NOW).unwrap();
+    let wait = Wait::new(2);
+    let _first = partition.park(&wait, Until::HighWatermark(1));
+    let _second = partition.park(&wait, Until::HighWatermark(2));
+    partition.append(batch(), true, NOW).unwrap();
+    assert!(is_woken(&wait).await);
+}
+
+#[tokio::test]
+async fn r82_the_deletion_of_a_topic_wakes_who_waits_and_who_comes_late() {
+    let node = node(false);
+    let image = topic(TopicId::random(), 0);
+    node.partitions.change(&image);
+    let partition = node.partitions.find("t", 0).unwrap();
+    let (early, late) = (Wait::new(1), Wait::new(1));
+    let _early = partition.park(&early, Until::Bytes(Isolation::ReadUncommitted));
+    node.partitions.remove(&image);
+    assert!(is_woken(&early).await);
+    let _late = partition.park(&late, Until::HighWatermark(1));
+    assert!(is_woken(&late).await);
+    assert!(partition.append(batch(), false, NOW).is_err());
+}
+
+#[test]
+fn r53_a_topic_made_again_under_its_name_is_empty() {
+    let node = node(false);
+    let image = topic(TopicId::random(), 0);
+    node.partitions.change(&image);
+    let old = node.partitions.find("t", 0).unwrap();
+    old.append(batch(), false, NOW).unwrap();
+    node.partitions.remove(&image);
+    node.partitions.change(&topic(TopicId::random(), 0));
+    let new = node.partitions.find("t", 0).unwrap();
+    assert_eq!(new.progress().unwrap().log_end_offset, 0);
+    assert_eq!(new.append(batch(), false, NOW).unwrap().base_offset, 0);
+    let unknown = node.partitions.find_by_id(image.id, 0).err();
+    assert_eq!(unknown, Some(ResponseError::UnknownTopicId));
+}
+
+#[test]
+fn r98_an_epoch_is_known_before_its_first_batch() {
+    let node = node(false);
+    let id = TopicId::random();
+    node.partitions.change(&topic(id, 1));
+    let partition = node.partitions.find("t", 0).unwrap();
+    assert_eq!(partition.end_of_epoch(-1, 0), Ok((0, 0)), "empty, led in 1");
+    partition.append(batch(), false, NOW).unwrap();
+    node.partitions.change(&topic(id, 4));
+    assert_eq!(partition.end_of_epoch(4, 4), Ok((4, 1)));
+    assert_eq!(
+        partition.end_of_epoch(4, 3),
+        Ok((1, 1)),
+        "2 and 3 led nothing"
+    );
+    assert_eq!(
+        partition.end_of_epoch(1, 1),
+        Err(ResponseError::FencedLeaderEpoch)
+    );
+}
