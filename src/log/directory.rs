@@ -243,6 +243,14 @@ impl LogDirectory {
     }
 }
 
+impl Drop for LogDirectory {
+    /// A process that this one is about to become a parent of shares its descriptors until it
+    /// executes: the lock must not live on in them.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.handle, FlockOperation::Unlock);
+    }
+}
+
 /// A directory that is locked and verified, and not yet written to.
 struct Held {
     path: PathBuf,

@@ -55,6 +55,8 @@ struct State {
     config: Arc<TopicConfig>,
     log: LogState,
     waiters: WaitList,
+    /// The end of the newest append that may not be acknowledged before it is synced.
+    sync_awaited: Offset,
     /// The topic is deleted; requests that still hold the partition are told so.
     closed: bool,
 }
@@ -135,6 +137,7 @@ impl Partition {
             config: args.config,
             log: LogState::Unopened(args.open_at),
             waiters: WaitList::default(),
+            sync_awaited: 0,
             closed: false,
         };
         Partition {
@@ -288,9 +291,11 @@ impl Partition {
                 error: self.refusal(&error),
                 log_start_offset: log.log_start_offset(),
             })?;
-        if !appended.flush.before_ack {
-            state.local_end_moved(appended.next_offset, appended.size);
+        if appended.flush.before_ack {
+            state.sync_awaited = state.sync_awaited.max(appended.next_offset);
         }
+        let counted = counted_end(log, state.sync_awaited);
+        state.local_end_moved(counted, appended.size);
         self.volume.request_flush(self, appended.flush);
         Ok(appended)
     }
@@ -437,12 +442,24 @@ impl Flushable for Partition {
             return;
         };
         match log.flushed(flushed) {
-            Ok(synced_offset) => state.local_end_moved(synced_offset, VISIBLE_BY_SYNC),
+            Ok(_) => {
+                let counted = counted_end(log, state.sync_awaited);
+                state.local_end_moved(counted, VISIBLE_BY_SYNC);
+            }
             Err(error) => {
                 self.refusal(&error);
                 state.waiters.wake_all();
             }
         }
+    }
+}
+
+/// Up to where the leader's own copy counts: the log end, unless an append before it must not be
+/// heard of until it is synced (`flush.messages`, durable mode).
+fn counted_end(log: &Log, sync_awaited: Offset) -> Offset {
+    match log.synced_offset() {
+        synced if synced < sync_awaited => synced,
+        _ => log.log_end_offset(),
     }
 }
 
@@ -474,6 +491,14 @@ impl State {
         );
         let cx = &partition.volume.log;
         match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
+            Ok((log, _)) if log.latest_epoch() > Some(self.leader.epoch) => {
+                // The epoch of a batch lies outside its checksum, or the metadata is not the
+                // one this log was written under: neither may be appended to.
+                tracing::error!(partition = %partition.name, log_epoch = ?log.latest_epoch(),
+                    leader_epoch = self.leader.epoch, "the log is ahead of the metadata");
+                self.log = LogState::Offline;
+                Err(ResponseError::KafkaStorageError)
+            }
             Ok((mut log, _)) => {
                 // The epoch is known from its election on, also before its first batch (R98).
                 log.begin_epoch(self.leader.epoch);
