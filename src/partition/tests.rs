@@ -87,6 +87,56 @@ async fn a_durable_append_is_visible_and_acknowledged_only_after_its_sync() {
     assert_eq!(partition.progress().unwrap().high_watermark, 1);
 }
 
+#[test]
+fn an_append_after_an_awaited_one_is_not_visible_before_that_is_synced() {
+    let node = node(false);
+    let mut image = topic(TopicId::random(), 0);
+    image.configs = BTreeMap::from([("flush.messages".to_owned(), "2".to_owned())]);
+    node.partitions.change(&image);
+    let partition = node.partitions.find("t", 0).unwrap();
+    node.volume.stop_flusher();
+    let append = || partition.append(batch(), false, NOW).unwrap();
+    let high_watermark = || partition.progress().unwrap().high_watermark;
+    assert!(!append().flush.before_ack);
+    assert_eq!(high_watermark(), 1);
+    assert!(
+        append().flush.before_ack,
+        "the second one waits for the sync"
+    );
+    let work = partition
+        .start_flush(Purpose::Commit, NOW)
+        .expect("unsynced");
+    assert!(
+        !append().flush.before_ack,
+        "counted from when the sync began"
+    );
+    assert_eq!(high_watermark(), 1);
+    partition.flushed(work.run());
+    assert_eq!(high_watermark(), 3);
+}
+
+#[test]
+fn a_log_written_in_a_later_epoch_than_the_metadata_knows_is_refused() {
+    let node = node(false);
+    let id = TopicId::random();
+    node.partitions.change(&topic(id, 5));
+    let partition = node.partitions.find("t", 0).unwrap();
+    partition.append(batch(), false, NOW).unwrap();
+    node.partitions.close().unwrap();
+    let volumes = vec![node.volume.clone()];
+    let again = Partitions::new(
+        BrokerId(1),
+        TopicDefaults::builtin(),
+        false,
+        Clock::system(),
+        volumes,
+    );
+    again.change(&topic(id, 4));
+    let partition = again.find("t", 0).unwrap();
+    let refused = partition.append(batch(), false, NOW).unwrap_err();
+    assert_eq!(refused.error, ResponseError::KafkaStorageError);
+}
+
 #[tokio::test]
 async fn r60_what_was_synced_before_it_was_parked_counts_too() {
     let node = node(false);
