@@ -107,6 +107,8 @@ async fn accept_loop(
                 exhausted = false;
                 spawn_connection(stream, address, &listener, &shared, &stopping, &freed);
             }
+            // A client that went away while it waited concerns nobody else.
+            Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 if !exhausted {
                     tracing::warn!(%listener, %error, "accepting connections failed");
@@ -116,6 +118,15 @@ async fn accept_loop(
             }
         }
     }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
 }
 
 fn spawn_connection(
