@@ -15,6 +15,7 @@ use crate::controller::{
     METADATA_VERSION, METADATA_VERSION_FEATURE, MIN_METADATA_VERSION, Settings,
 };
 use crate::error::ResponseError;
+use crate::faults::crash_point;
 use crate::log::directory::{CleanMarker, LogDirectory};
 use crate::log::meta_properties::Identity;
 use crate::log::{Files, HotTails, LogContext, LogOptions};
@@ -165,6 +166,7 @@ impl Core {
         off_runtime(move || {
             let nonce = Uuid::new_v4().simple().to_string();
             for volume in partitions.volumes() {
+                crash_point("stop.before-marker");
                 volume
                     .log
                     .directory

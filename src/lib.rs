@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod error;
+pub mod faults;
 pub mod log;
 pub mod metadata;
 pub mod partition;

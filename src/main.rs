@@ -62,7 +62,7 @@ impl From<ServerArguments> for CommandLine {
     }
 }
 
-fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or(Command::Server(cli.server)) {
         Command::Server(arguments) => server(&arguments.into()),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Lowest first; a `use crate::x` may point to its own rank's folder or to a lower rank.
 const LAYERS: &[&[&str]] = &[
-    &["types", "error"],
+    &["types", "error", "faults"],
     &["clock"],
     &["config"],
     &["protocol"],

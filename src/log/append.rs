@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::faults::{crash_point, is_planted};
 use crate::log::flush::FlushNeed;
 use crate::log::index_rule::IndexRule;
 use crate::log::producers::Verdict;
@@ -124,13 +125,18 @@ impl Log {
         let segment = active.segment.clone();
         let extend = self.cx.options.durable || self.config.flush_messages == 1;
         active.preallocate(&self.cx.files, batch.size() as u64, extend)?;
-        if let Err(error) = segment
-            .log()
-            .write_at([batch.head(), batch.body()], position)
-        {
+        let written = if is_planted("append.unwritten") && header.base_offset % 50 == 49 {
+            Ok(())
+        } else {
+            segment
+                .log()
+                .write_at([batch.head(), batch.body()], position)
+        };
+        if let Err(error) = written {
             active.allocated = position;
             return Err(self.undo(&segment, position, error));
         }
+        crash_point("append.written");
         active.size += batch.size() as u64;
         active.first_timestamp.get_or_insert(header.max_timestamp);
         if let Some(entries) = active.rule.batch(header, position) {
@@ -170,7 +176,9 @@ impl Log {
             Some(active) if !active.must_roll(header, &self.config, now) => return Ok(()),
             Some(_) => self.seal_active()?,
         }
+        crash_point("roll.sealed");
         let created = self.create_active(now);
+        crash_point("roll.created");
         created.map_err(|e| self.cx.write_failed(e))
     }
 
@@ -236,6 +244,7 @@ impl Log {
         } else {
             Ok(())
         };
+        crash_point("roll.trimmed");
         let finished = trimmed.and_then(|()| sealed.segment.finish_indexes(closing, false));
         let snapshot = finished.and_then(|()| self.write_snapshot(self.log_end_offset, false));
         snapshot.map_err(|e| self.cx.write_failed(e))?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use crate::faults::crash_point;
 use crate::log::Error;
 use crate::log::context::{LogContext, Shared};
 use crate::log::open::snapshots;
@@ -38,6 +39,7 @@ pub(super) fn apply(
     for (kept, (segment, length)) in recovered.kept.iter().zip(found) {
         if kept.size < *length {
             segment.log().truncate(kept.size)?;
+            crash_point("recovery.cut");
             dropped_bytes += length - kept.size;
         }
     }

@@ -21,6 +21,7 @@ use super::small_files::{
     Malformed, read_lines, read_small_file, remove, replace_file, sync_directory, write_atomically,
     write_lines,
 };
+use crate::faults::crash_point;
 use crate::protocol::batch::crc32c;
 use crate::types::{Offset, TopicPartition};
 use sums::{Sum, Sums};
@@ -224,9 +225,11 @@ impl Round {
     /// content, and the sums of both.
     pub fn write(&mut self) -> io::Result<()> {
         write_atomically(&self.dir, SUMS_FILE, self.sums.to_text().as_bytes())?;
+        crash_point("checkpoint.sums");
         for (which, text) in CheckpointFile::ALL.into_iter().zip(&mut self.texts) {
             if let Some(content) = text {
                 replace_file(&self.dir, which.name(), content.as_bytes())?;
+                crash_point("checkpoint.replaced");
                 *text = None;
             }
         }

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::faults::is_planted;
 use crate::log::Error;
 use crate::log::index_rule::IndexRule;
 use crate::log::segment::{LoadedIndexes, Segment};
@@ -190,7 +191,10 @@ impl Recovery<'_> {
         if self.trust == Trust::Everything && walked.times_in_file == 0 {
             keep_closing_entry(segment, &mut walked)?;
         }
-        let size = walk.position();
+        let size = match is_planted("recovery.tail-kept") {
+            true => *length,
+            false => walk.position(),
+        };
         if let Some(detail) = damage {
             self.damage(segment, size, self.expected, detail)?;
             if size == 0 && !is_first {

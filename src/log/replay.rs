@@ -3,6 +3,7 @@
 
 use tracing::warn;
 
+use crate::faults::is_planted;
 use crate::log::open::{OpenAt, snapshots};
 use crate::log::producers::ProducerStates;
 use crate::log::{Error, Log};
@@ -69,6 +70,10 @@ impl Log {
         let replayed = self.for_each_batch_from(from, |header| producers.appended(header, at.now));
         self.producers = producers;
         replayed?;
+        if is_planted("producers.forgotten") {
+            self.producers = ProducerStates::default();
+            self.refill = Refill::Nothing;
+        }
         if matches!(self.refill, Refill::Tail { .. }) && !self.producers.is_empty() {
             // The next snapshot will be taken for complete.
             self.refill_producers(at.now)?;

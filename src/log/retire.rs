@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::faults::crash_point;
 use crate::log::flush::Durability;
 use crate::log::open::{OpenAt, open_shared};
 use crate::log::partition_dirs::{Aside, DirectoryKind, parse_name};
@@ -54,6 +55,7 @@ impl Log {
             self.cx
                 .write_failed(Error::io("rename", &self.shared.path, e))
         })?;
+        crash_point("delete.renamed");
         Ok(Deleted { path: Some(path) })
     }
 

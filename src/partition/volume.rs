@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::Partition;
 use crate::clock::Clock;
+use crate::faults::is_planted;
 use crate::log::checkpoints::{CheckpointFile, Checkpoints};
 use crate::log::flush::FlushNeed;
 use crate::log::flusher::Flusher;
@@ -163,7 +164,9 @@ impl Volume {
             // A partition that is not named may be younger than the last round, or its entry
             // was in a file that had to be rewritten: nothing is known of it.
             recovery_point: checkpoints.offset(CheckpointFile::RecoveryPoint, partition),
-            log_start_offset: checkpoints.offset(CheckpointFile::LogStart, partition),
+            log_start_offset: checkpoints
+                .offset(CheckpointFile::LogStart, partition)
+                .filter(|_| !is_planted("log-start.ignored")),
             high_watermark: checkpoints.offset(CheckpointFile::HighWatermark, partition),
             defer_sync: false,
             now,

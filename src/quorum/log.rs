@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use raft::eraftpb::Entry;
 use tracing::warn;
 
+use crate::faults::{crash_point, is_planted};
 use crate::log::small_files::write_options;
 use crate::metadata::image::MetadataOffset;
 use crate::protocol::batch::{BatchHeader, crc_matches};
@@ -186,11 +187,15 @@ impl MetadataLog {
             bytes.extend_from_slice(batch.body());
             ends.push(self.size + bytes.len() as u64);
         }
+        if is_planted("metadata.unwritten") && first.index % 5 == 0 {
+            bytes.fill(0);
+        }
         if let Err(source) = self.file.write_all_at(&bytes, self.size) {
             let cut = self.file.set_len(self.size);
             cut.map_err(|source| io_error("take back a failed write to", &self.path, source))?;
             return Err(io_error("write to", &self.path, source));
         }
+        crash_point("metadata.written");
         for (entry, end) in entries.iter().zip(ends) {
             self.add(entry.index, entry.term, end);
         }
@@ -206,6 +211,7 @@ impl MetadataLog {
     /// Puts everything that was appended on the device.
     pub fn sync(&self) -> Result<(), LogError> {
         let synced = self.file.sync_data();
+        crash_point("metadata.synced");
         synced.map_err(|source| io_error(SYNC, &self.path, source))
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::json;
 use tracing::warn;
 
+use crate::faults::crash_point;
 use crate::log::small_files::{read_small_file, remove, sync_directory, write_atomically};
 
 pub(super) const FILE_NAME: &str = ".kafka_cleanshutdown";
@@ -49,6 +50,7 @@ pub(super) fn take(path: &Path) -> io::Result<Option<CleanMarker>> {
     let Some(bytes) = read_small_file(&file, MAX_BYTES)? else {
         return Ok(None);
     };
+    crash_point("start.marker-read");
     remove(&file)?;
     sync_directory(path)?;
     let marker = parse(&bytes);
