@@ -35,11 +35,7 @@ impl Broker {
 }
 
 /// Starts the newest build on an empty directory and a free port, and waits until it serves.
-pub fn start_process() -> Result<Broker> {
-    start_process_with(&[])
-}
-
-/// The same with settings `key=value`, which win over those of the harness.
+/// Settings are `key=value` and win over those of the harness.
 pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
     let directory = TempDir::new()?;
     let bootstrap = format!("127.0.0.1:{}", free_port()?);

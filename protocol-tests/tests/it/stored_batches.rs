@@ -1,7 +1,6 @@
 //! What a client cannot see: the batches of a partition as they are stored. A client may drop
 //! compression in silence, so "the records came back" does not prove that a codec was used.
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -21,23 +20,49 @@ const FETCH_VERSION: i16 = 4;
 const BATCH_PREFIX: usize = 12;
 const ATTRIBUTES_AT: usize = 21;
 const LAST_OFFSET_DELTA_AT: usize = 23;
+/// Where the records begin.
+const BATCH_HEADER: usize = 61;
 const CODEC_MASK: u16 = 0b111;
 
-/// The codec ids of all batches in partition 0 of `topic`.
-pub fn codecs(bootstrap: &str, topic: &str) -> Result<BTreeSet<u16>> {
+/// One batch of a partition.
+pub struct StoredBatch {
+    pub codec: u16,
+    /// In bytes, the prefix included.
+    pub length: usize,
+    /// The records, compressed as they are.
+    pub payload: Bytes,
+}
+
+/// The codec ids in `batches`, in the order in which they first appear.
+pub fn codecs(batches: &[StoredBatch]) -> Vec<u16> {
+    let mut seen = Vec::new();
+    for batch in batches {
+        if !seen.contains(&batch.codec) {
+            seen.push(batch.codec);
+        }
+    }
+    seen
+}
+
+/// All batches in partition 0 of `topic`.
+pub fn read(bootstrap: &str, topic: &str) -> Result<Vec<StoredBatch>> {
     let mut stream = TcpStream::connect(bootstrap)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    let mut codecs = BTreeSet::new();
+    let mut stored = Vec::new();
     let mut next_offset = 0;
     loop {
         let mut batches = fetch(&mut stream, topic, next_offset)?;
         if batches.is_empty() {
-            return Ok(codecs);
+            return Ok(stored);
         }
         while let Some(batch) = split_off_batch(&mut batches) {
-            codecs.insert((&batch[ATTRIBUTES_AT..]).get_u16() & CODEC_MASK);
             let last_offset_delta = (&batch[LAST_OFFSET_DELTA_AT..]).get_i32();
             next_offset = (&batch[..]).get_i64() + i64::from(last_offset_delta) + 1;
+            stored.push(StoredBatch {
+                codec: (&batch[ATTRIBUTES_AT..]).get_u16() & CODEC_MASK,
+                length: batch.len(),
+                payload: batch.slice(BATCH_HEADER..),
+            });
         }
     }
 }
