@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Config, Corruption, topic_keys};
+use crate::config::{Config, Corruption, DynamicConfig, DynamicLayers, topic_keys};
 use crate::controller::brokers::Registration;
 use crate::controller::{
     METADATA_VERSION, METADATA_VERSION_FEATURE, MIN_METADATA_VERSION, Settings,
@@ -37,12 +37,23 @@ pub struct Shared {
     pub producer_ids: ProducerIds,
     pub fetch_sessions: Mutex<SessionCache>,
     metadata: watch::Receiver<Arc<Image>>,
+    dynamic: watch::Receiver<Arc<DynamicConfig>>,
 }
 
 impl Shared {
     /// The metadata as applied on this broker.
     pub fn image(&self) -> Arc<Image> {
         self.metadata.borrow().clone()
+    }
+
+    /// The settings that can change at run time, as of now.
+    pub fn dynamic(&self) -> Arc<DynamicConfig> {
+        self.dynamic.borrow().clone()
+    }
+
+    /// For who wants to hear of changes of [`Shared::dynamic`].
+    pub fn watch_dynamic(&self) -> watch::Receiver<Arc<DynamicConfig>> {
+        self.dynamic.clone()
     }
 }
 
@@ -72,9 +83,12 @@ impl Core {
             anyhow::Ok((opened, config, clock))
         })
         .await?;
+        let (dynamic_sender, dynamic) =
+            watch::channel(Arc::new(config.dynamic(DynamicLayers::default())));
+        let defaults = dynamic.borrow().topic_defaults.clone();
         let partitions = Arc::new(Partitions::new(
             config.node_id,
-            config.topic_defaults.clone(),
+            defaults,
             config.strict_produce,
             clock.clone(),
             opened.volumes.clone(),
@@ -84,7 +98,8 @@ impl Core {
             let (partitions, clock) = (partitions.clone(), clock.clone());
             off_runtime(move || {
                 let registration = opened.registration(&config, endpoints);
-                let args = opened.quorum_args(&config, clock, registration, &partitions, failure);
+                let publish = publish(config.clone(), partitions.clone(), dynamic_sender);
+                let args = opened.quorum_args(&config, clock, registration, publish, failure);
                 let quorum = quorum::start(args)?;
                 partitions.set_strays_aside()?;
                 if !opened.clean {
@@ -102,13 +117,15 @@ impl Core {
             .map(|broker| broker.epoch);
         let broker_epoch =
             me.context("the metadata does not know this broker after its registration")?;
-        let housekeeping = Housekeeping::start(partitions.clone(), &config, clock.clone())?;
+        let housekeeping =
+            Housekeeping::start(partitions.clone(), &config, dynamic.clone(), clock.clone())?;
         let sessions = config.max_incremental_fetch_session_cache_slots;
         let shared = Arc::new(Shared {
             controller: quorum.controller.clone(),
             producer_ids: ProducerIds::default(),
             fetch_sessions: Mutex::new(SessionCache::new(sessions, Uuid::new_v4().as_u64_pair().0)),
             metadata,
+            dynamic,
             partitions,
             clock,
             config,
@@ -228,7 +245,7 @@ impl Directories {
         config: &Config,
         clock: Clock,
         registration: Registration,
-        partitions: &Arc<Partitions>,
+        publish: Box<quorum::Publish>,
         failure: watch::Sender<bool>,
     ) -> QuorumArgs {
         let is_metadata = |volume: &&Arc<Volume>| volume.log.path() == config.metadata_log_dir;
@@ -238,8 +255,9 @@ impl Directories {
             .find(is_metadata)
             .unwrap_or(&self.volumes[0])
             .clone();
-        let published = partitions.clone();
-        let (defaults, minima) = (config.topic_defaults.clone(), config.minima);
+        // Kafka judges a topic's overrides beside what its broker was started with.
+        let defaults = config.dynamic(DynamicLayers::default()).topic_defaults;
+        let minima = config.minima;
         QuorumArgs {
             metadata_log_dir: config.metadata_log_dir.clone(),
             node_id: config.node_id,
@@ -255,7 +273,7 @@ impl Directories {
                 new_topic_id: Box::new(TopicId::random),
             },
             registration: Some(registration),
-            publish: Box::new(move |old, new| published.publish(old, new)),
+            publish,
             free_reserve: Box::new(move || volume.log.directory.release_reserve().unwrap_or(false)),
             on_failure: Box::new(move |error| {
                 tracing::error!("the metadata log failed, this broker has to end: {error}");
@@ -284,6 +302,23 @@ impl Directories {
             unfenced: true,
         }
     }
+}
+
+/// What a new image does to this broker before anybody else sees it (R178).
+fn publish(
+    config: Config,
+    partitions: Arc<Partitions>,
+    dynamic: watch::Sender<Arc<DynamicConfig>>,
+) -> Box<quorum::Publish> {
+    Box::new(move |old, new| {
+        let me = config.node_id;
+        if old.broker_configs_differ(new, me) {
+            let changed = Arc::new(config.dynamic(new.dynamic_layers(me)));
+            partitions.inherit(changed.topic_defaults.clone(), new);
+            dynamic.send_replace(changed);
+        }
+        partitions.publish(old, new);
+    })
 }
 
 /// The process's limit on open files.

@@ -41,7 +41,7 @@ pub fn handle(cx: &RequestContext, request: CreateTopicsRequest) -> Outcome {
                 .create_topics(topics, request.validate_only)
                 .await
         };
-        let defaults = &shared.config.topic_defaults;
+        let defaults = &shared.dynamic().topic_defaults;
         let mut answered = BTreeSet::new();
         let entries = names
             .iter()

@@ -8,7 +8,7 @@ use crate::config::check::{self, Report};
 use crate::config::error::ConfigError;
 use crate::config::layers::{Layer, LayerKind, Setting, Settings};
 use crate::config::listeners::{BadListeners, BindHost, ListenerSettings, Listeners};
-use crate::config::{Config, Corruption, Minima, Storage, TopicDefaults, broker_keys, value};
+use crate::config::{Config, Corruption, Minima, Storage, broker_keys, value};
 use crate::types::{BrokerId, Millis};
 
 /// What makes one node work when nobody says how. Kafka's open `PLAINTEXT://:9092` and its data
@@ -72,10 +72,8 @@ pub(super) fn config(
         num_partitions: settings.typed("num.partitions")?,
         default_replication_factor: settings.typed("default.replication.factor")?,
         minima: check::minima(&settings),
-        topic_defaults: TopicDefaults::from_settings(&settings),
         log_flush_offset_checkpoint_interval_ms: settings
             .typed("log.flush.offset.checkpoint.interval.ms")?,
-        producer_id_expiration_ms: settings.typed("producer.id.expiration.ms")?,
         socket_request_max_bytes: settings.typed("socket.request.max.bytes")?,
         socket_listen_backlog_size: settings
             .explicit("socket.listen.backlog.size")

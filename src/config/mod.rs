@@ -1,7 +1,7 @@
 //! Settings: one flat map of Kafka's property names, and our own in tables beside it, merged from
 //! layers (defaults < config.toml < server.properties < environment < flags), checked once, and
 //! turned into the one immutable [`Config`] that everything else reads. Every value keeps its
-//! source. Dynamic configs, which records of the metadata log carry, are not known here.
+//! source. What records of the metadata log change at run time becomes a [`DynamicConfig`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use crate::types::{BrokerId, Millis};
 pub mod broker_keys;
 mod build;
 mod check;
+mod dynamic;
 mod environment;
 mod error;
 pub mod key;
@@ -21,6 +22,7 @@ pub mod listeners;
 pub mod own_keys;
 mod properties;
 mod refusal;
+mod source;
 mod sources;
 mod toml_file;
 mod topic_defaults;
@@ -28,12 +30,14 @@ pub mod topic_keys;
 mod value;
 
 pub use check::{Level, Report};
+pub use dynamic::{BrokerConfigs, DynamicConfig, DynamicLayers, Synonym};
 pub use error::ConfigError;
 pub use key::Minima;
 pub use layers::{LayerKind, Origin, Setting};
 pub use listeners::{Listener, Listeners, SecurityProtocol};
+pub use source::ConfigSource;
 pub use sources::{CommandLine, Surroundings};
-pub use topic_defaults::{ConfigSource, Inherited, TopicDefaults};
+pub use topic_defaults::{Inherited, TopicDefaults};
 
 use layers::{Layer, Settings};
 
@@ -55,10 +59,7 @@ pub struct Config {
     pub default_replication_factor: i16,
     /// For [`topic_keys::validate_with`].
     pub minima: Minima,
-    /// What a topic key is worth without an override.
-    pub topic_defaults: TopicDefaults,
     pub log_flush_offset_checkpoint_interval_ms: Millis,
-    pub producer_id_expiration_ms: Millis,
     pub socket_request_max_bytes: i32,
     /// `None` where nobody set it: the server has a default of its own (R39).
     pub socket_listen_backlog_size: Option<i32>,

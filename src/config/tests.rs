@@ -402,8 +402,9 @@ fn an_embedded_broker_takes_kafkas_names_and_ours() {
     .expect("valid");
     assert!(config.storage.durable);
     assert_eq!(config.metadata_log_dir, PathBuf::from("/tmp/x"));
+    let defaults = config.dynamic(DynamicLayers::default()).topic_defaults;
     let inherited = |key: &str| {
-        let inherited = config.topic_defaults.get(key).expect("a topic key");
+        let inherited = defaults.get(key).expect("a topic key");
         (inherited.value.as_str(), inherited.source)
     };
     // R243: only the key in ms itself counts as the source of a retention.

@@ -2,26 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::dynamic::{BrokerConfigs, Synonym};
 use crate::config::key::Key;
-use crate::config::layers::{LayerKind, Settings};
-use crate::config::topic_keys;
-
-/// Where an effective value comes from, with Kafka's codes (DescribeConfigs, CreateTopics v5+).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ConfigSource {
-    Topic = 1,
-    DynamicBroker = 2,
-    DynamicDefaultBroker = 3,
-    StaticBroker = 4,
-    Default = 5,
-}
-
-impl ConfigSource {
-    /// Kafka's code.
-    pub fn code(self) -> i8 {
-        self as i8
-    }
-}
+use crate::config::{ConfigSource, topic_keys};
 
 /// The value of a topic key that no topic overrides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +12,8 @@ pub struct Inherited {
     /// In canonical text.
     pub value: String,
     pub source: ConfigSource,
+    /// Strongest first (R244).
+    pub synonyms: Vec<Synonym>,
 }
 
 /// The inherited values of all topic keys.
@@ -43,6 +28,7 @@ impl TopicDefaults {
         let inherited = |key: &Key| Inherited {
             value: key.default.unwrap_or_default().to_owned(),
             source: ConfigSource::Default,
+            synonyms: Vec::new(),
         };
         let keys = topic_keys::KEYS.iter();
         TopicDefaults {
@@ -60,10 +46,10 @@ impl TopicDefaults {
         self.values.get(key)
     }
 
-    pub(super) fn from_settings(settings: &Settings) -> TopicDefaults {
+    pub(super) fn of(configs: &BrokerConfigs) -> TopicDefaults {
         let mut defaults = TopicDefaults::builtin();
         for key in topic_keys::KEYS {
-            if let Some(inherited) = inherited(key, settings) {
+            if let Some(inherited) = inherited(key, configs) {
                 defaults.values.insert(key.name, inherited);
             }
         }
@@ -71,21 +57,19 @@ impl TopicDefaults {
     }
 }
 
-/// The strongest broker key that is set decides the value, converted from its unit. Its source
-/// is told only if it is the first: a topic's retention that comes from `log.retention.hours`
+/// The strongest broker key that is set decides the value, converted from its unit. The source
+/// is that of the first synonym: a topic's retention that comes from `log.retention.hours`
 /// counts as default (R243).
-fn inherited(key: &Key, settings: &Settings) -> Option<Inherited> {
-    let mut synonyms = key.synonyms.iter().enumerate();
-    synonyms.find_map(|(rank, synonym)| {
-        let setting = settings.kafka.get(*synonym)?;
-        let value = in_unit_of(key, synonym, &setting.value);
-        let is_static = rank == 0 && setting.origin.layer != LayerKind::Default;
-        let source = if is_static {
-            ConfigSource::StaticBroker
-        } else {
-            ConfigSource::Default
-        };
-        Some(Inherited { value, source })
+fn inherited(key: &Key, configs: &BrokerConfigs) -> Option<Inherited> {
+    let synonyms = configs.synonyms(key.synonyms);
+    let source = synonyms.first().map(|synonym| synonym.source);
+    let mut names = key.synonyms.iter();
+    names.find_map(|name| {
+        Some(Inherited {
+            value: in_unit_of(key, name, configs.value(name)?),
+            source: source.unwrap_or(ConfigSource::Default),
+            synonyms: synonyms.clone(),
+        })
     })
 }
 

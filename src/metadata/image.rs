@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::config::SecurityProtocol;
-use crate::metadata::records::{self, BrokerFeature, MetadataRecord, TOPIC_RESOURCE};
+use crate::config::{DynamicLayers, SecurityProtocol};
+use crate::metadata::records::{
+    self, BROKER_RESOURCE, BrokerFeature, MetadataRecord, TOPIC_RESOURCE,
+};
 use crate::metadata::sharded::{ShardKey, Sharded};
 use crate::types::{BrokerId, LeaderEpoch, TopicId};
 
@@ -173,6 +175,28 @@ impl Image {
     pub fn controller_id(&self) -> Option<BrokerId> {
         let mut brokers = self.brokers.values();
         brokers.find(|broker| broker.is_active()).map(|b| b.id)
+    }
+
+    /// What AlterConfigs stored for a resource other than a topic.
+    pub fn configs_of(&self, resource_type: i8, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.configs.get(&(resource_type, name.to_owned()))
+    }
+
+    /// What AlterConfigs stored for a broker and for all of them.
+    pub fn dynamic_layers(&self, broker: BrokerId) -> DynamicLayers {
+        let layer = |name: &str| self.configs_of(BROKER_RESOURCE, name).cloned();
+        DynamicLayers {
+            broker: layer(&broker.to_string()).unwrap_or_default(),
+            cluster_default: layer("").unwrap_or_default(),
+        }
+    }
+
+    /// Whether [`Image::dynamic_layers`] of two images differ.
+    pub fn broker_configs_differ(&self, other: &Image, broker: BrokerId) -> bool {
+        let differ = |name: &str| {
+            self.configs_of(BROKER_RESOURCE, name) != other.configs_of(BROKER_RESOURCE, name)
+        };
+        differ("") || differ(&broker.to_string())
     }
 
     /// Pairs of topics that may differ between two images: what both share is left out.
@@ -372,6 +396,10 @@ impl Image {
             Some(value) => configs.insert(name.to_owned(), value.to_owned()),
             None => configs.remove(name),
         };
+        // A resource without configs is none (R163).
+        if configs.is_empty() && resource_type != TOPIC_RESOURCE {
+            self.configs.remove(&(resource_type, resource.to_owned()));
+        }
         Ok(())
     }
 

@@ -193,7 +193,7 @@ fn codec(text: &str) -> Option<Codec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, DynamicLayers};
 
     fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -213,7 +213,10 @@ mod tests {
             ("max.message.bytes", "6000"),
             ("segment.bytes", "1024"),
         ]);
-        let topic = TopicConfig::resolve(&overrides, &config.topic_defaults);
+        let topic = TopicConfig::resolve(
+            &overrides,
+            &config.dynamic(DynamicLayers::default()).topic_defaults,
+        );
         assert_eq!(
             topic.cleanup,
             Cleanup {
@@ -245,7 +248,10 @@ mod tests {
         let broker = pairs(&[("log.roll.ms", "70000"), ("log.retention.hours", "2")]);
         let config = Config::from_properties(broker).expect("valid");
         let overrides = pairs(&[("cleanup.policy", "compact")]);
-        let entries = describe(&overrides, &config.topic_defaults);
+        let entries = describe(
+            &overrides,
+            &config.dynamic(DynamicLayers::default()).topic_defaults,
+        );
         assert_eq!(entries.len(), 33);
         let told = |name: &str| {
             let entry = entries

@@ -6,9 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::manager::Partitions;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, DynamicConfig};
 use crate::types::Millis;
 
 /// Free space and deleted topics are looked at this often.
@@ -26,12 +28,13 @@ impl Housekeeping {
     pub fn start(
         partitions: Arc<Partitions>,
         config: &Config,
+        dynamic: watch::Receiver<Arc<DynamicConfig>>,
         clock: Clock,
     ) -> io::Result<Housekeeping> {
         let stopping = Arc::new((Mutex::new(false), Condvar::new()));
         let chores = Chores {
             partitions,
-            producer_expiration_ms: config.producer_id_expiration_ms,
+            dynamic,
             checkpoints: Every::new(config.log_flush_offset_checkpoint_interval_ms),
             space: Every::new(SPACE_CHECK_MS),
             producers: Every::new(PRODUCER_EXPIRY_MS),
@@ -88,7 +91,7 @@ impl Every {
 
 struct Chores {
     partitions: Arc<Partitions>,
-    producer_expiration_ms: Millis,
+    dynamic: watch::Receiver<Arc<DynamicConfig>>,
     checkpoints: Every,
     space: Every,
     producers: Every,
@@ -147,8 +150,9 @@ impl Chores {
         }
         if self.producers.is_due(now) {
             let wall = self.clock.wall_ms();
+            let expiration_ms = self.dynamic.borrow().producer_id_expiration_ms;
             for partition in self.partitions.all() {
-                partition.expire_producers(wall, self.producer_expiration_ms);
+                partition.expire_producers(wall, expiration_ms);
             }
         }
     }

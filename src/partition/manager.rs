@@ -19,7 +19,7 @@ use crate::types::{BrokerId, TopicId, TopicPartition};
 /// See the module.
 pub struct Partitions {
     me: BrokerId,
-    defaults: TopicDefaults,
+    defaults: RwLock<Arc<TopicDefaults>>,
     strict_produce: bool,
     clock: Clock,
     volumes: Vec<Arc<Volume>>,
@@ -42,7 +42,7 @@ struct Topic {
 impl Partitions {
     pub fn new(
         me: BrokerId,
-        defaults: TopicDefaults,
+        defaults: Arc<TopicDefaults>,
         strict_produce: bool,
         clock: Clock,
         volumes: Vec<Arc<Volume>>,
@@ -50,7 +50,7 @@ impl Partitions {
         let topics = RwLock::default();
         Partitions {
             me,
-            defaults,
+            defaults: RwLock::new(defaults),
             strict_produce,
             clock,
             volumes,
@@ -100,9 +100,28 @@ impl Partitions {
         }
     }
 
+    /// What topics inherit has changed: every topic of `image` that is here is judged anew.
+    pub fn inherit(&self, defaults: Arc<TopicDefaults>, image: &Image) {
+        *self
+            .defaults
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = defaults;
+        let known: Vec<TopicId> = {
+            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+            topics.by_id.keys().copied().collect()
+        };
+        let known = known.into_iter().filter_map(|id| image.topic_by_id(id));
+        known.for_each(|topic| self.change(topic));
+    }
+
     /// Makes what the topic lacks here and updates what it has.
     pub(super) fn change(&self, image: &TopicImage) {
-        let config = Arc::new(TopicConfig::resolve(&image.configs, &self.defaults));
+        let defaults = self
+            .defaults
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let config = Arc::new(TopicConfig::resolve(&image.configs, &defaults));
         let known = {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
             topics.by_id.get(&image.id).cloned()

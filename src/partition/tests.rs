@@ -31,7 +31,13 @@ fn node(durable: bool) -> Node {
     let cx = context(dir.path(), options);
     let volume = Arc::new(Volume::open(cx, true, clock.clone()).expect("open"));
     let volumes = vec![volume.clone()];
-    let partitions = Partitions::new(BrokerId(1), TopicDefaults::builtin(), false, clock, volumes);
+    let partitions = Partitions::new(
+        BrokerId(1),
+        Arc::new(TopicDefaults::builtin()),
+        false,
+        clock,
+        volumes,
+    );
     Node {
         _dir: dir,
         volume,
@@ -126,7 +132,7 @@ fn a_log_written_in_a_later_epoch_than_the_metadata_knows_is_refused() {
     let volumes = vec![node.volume.clone()];
     let again = Partitions::new(
         BrokerId(1),
-        TopicDefaults::builtin(),
+        Arc::new(TopicDefaults::builtin()),
         false,
         Clock::system(),
         volumes,
