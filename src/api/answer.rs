@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
 use super::RequestContext;
+use crate::error::Error;
 use crate::protocol::fetch::{Chunk, Plan};
 
 /// What became of a request.
@@ -138,6 +139,14 @@ pub fn sentence(mut text: String) -> StrBytes {
     StrBytes::from_string(text)
 }
 
+/// The two fields that say what became of something: 0 and no message where all is well.
+pub fn code_and_sentence(error: Option<Error>) -> (i16, Option<StrBytes>) {
+    match error {
+        None => (0, None),
+        Some(error) => (error.code.code(), error.message.map(sentence)),
+    }
+}
+
 /// [`encode`] as the outcome of a request that needs no waiting.
 pub fn now<R: Encodable + HeaderVersion>(
     cx: &RequestContext,
@@ -156,6 +165,11 @@ pub fn encode_legacy(correlation_id: i32, write: impl FnOnce(&mut BytesMut)) -> 
         },
         write,
     )
+}
+
+/// [`encode_legacy`] as the outcome of a request that needs no waiting.
+pub fn now_legacy(cx: &RequestContext, write: impl FnOnce(&mut BytesMut)) -> Outcome {
+    Outcome::Answer(encode_legacy(cx.header.correlation_id, write))
 }
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ use super::{Outcome, Parked, RequestContext, answer};
 use crate::controller::names;
 use crate::controller::topics::NewTopic;
 use crate::error::ResponseError;
-use crate::metadata::image::{BrokerImage, Image, PartitionImage, TopicImage, is_internal};
+use crate::metadata::image::{Image, PartitionImage, TopicImage, is_internal};
 use crate::types::{BrokerId, TopicId};
 
 /// All operations on a topic and on the cluster, as bit fields (KIP-430, R47).
-const ALL_TOPIC_OPERATIONS: i32 = 3576;
+pub(super) const ALL_TOPIC_OPERATIONS: i32 = 3576;
 pub(super) const ALL_CLUSTER_OPERATIONS: i32 = 8096;
 /// What an answer says about operations that were not asked for.
 pub(super) const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
@@ -256,11 +256,7 @@ impl View {
             .with_replica_nodes(nodes(&partition.replicas))
             .with_isr_nodes(nodes(&partition.isr));
         if self.version >= 5 {
-            let offline = partition
-                .replicas
-                .iter()
-                .filter(|id| !is_alive(image.brokers.get(id)));
-            response.offline_replicas = offline.map(|id| id.0.into()).collect();
+            response.offline_replicas = nodes(&offline(image, &partition.replicas));
         }
         if self.version >= 7 {
             response.leader_epoch = partition.leader_epoch;
@@ -269,11 +265,17 @@ impl View {
     }
 }
 
-fn is_alive(broker: Option<&BrokerImage>) -> bool {
-    broker.is_some_and(|broker| !broker.fenced)
+/// Those of `replicas` whose brokers are out of service.
+pub(super) fn offline(image: &Image, replicas: &[BrokerId]) -> Vec<BrokerId> {
+    let is_alive = |id| image.brokers.get(id).is_some_and(|broker| !broker.fenced);
+    replicas
+        .iter()
+        .filter(|id| !is_alive(id))
+        .copied()
+        .collect()
 }
 
-fn nodes(ids: &[BrokerId]) -> Vec<kafka_protocol::messages::BrokerId> {
+pub(super) fn nodes(ids: &[BrokerId]) -> Vec<kafka_protocol::messages::BrokerId> {
     ids.iter().map(|id| id.0.into()).collect()
 }
 

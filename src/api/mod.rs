@@ -5,18 +5,29 @@
 mod answer;
 pub mod api_versions;
 mod cold;
+mod create_acls;
+mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod describe_transactions;
+mod elect_leaders;
 mod fetch;
 mod fetch_pass;
-
 mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
+mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod unregister_broker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -175,7 +186,24 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         20 => delete_topics::handle(cx, decode(version, body)?),
         22 => init_producer_id::handle(cx, decode(version, body)?),
         23 => offset_for_leader_epoch::handle(cx, decode(version, body)?),
+        29 if version == 0 => {
+            describe_acls::handle(cx, legacy(legacy::decode_describe_acls(&body))?)
+        }
+        29 => describe_acls::handle(cx, decode(version, body)?),
+        30 if version == 0 => create_acls::handle(cx, legacy(legacy::decode_create_acls(&body))?),
+        30 => create_acls::handle(cx, decode(version, body)?),
+        31 if version == 0 => delete_acls::handle(cx, legacy(legacy::decode_delete_acls(&body))?),
+        31 => delete_acls::handle(cx, decode(version, body)?),
+        37 => create_partitions::handle(cx, decode(version, body)?),
+        43 => elect_leaders::handle(cx, decode(version, body)?),
+        46 => list_partition_reassignments::handle(cx, decode(version, body)?),
+        55 => describe_quorum::handle(cx, decode(version, body)?),
         60 => describe_cluster::handle(cx, decode(version, body)?),
+        61 => describe_producers::handle(cx, decode(version, body)?),
+        64 => unregister_broker::handle(cx, decode(version, body)?),
+        65 => describe_transactions::handle(cx, decode(version, body)?),
+        66 => list_transactions::handle(cx, decode(version, body)?),
+        75 => describe_topic_partitions::handle(cx, decode(version, body)?),
         _ => unreachable!("API key {key} is in the table but has no handler"),
     })
 }

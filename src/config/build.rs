@@ -70,6 +70,7 @@ pub(super) fn config(
         auto_create_topics_enable: settings.typed("auto.create.topics.enable")?,
         delete_topic_enable: settings.typed("delete.topic.enable")?,
         num_partitions: settings.typed("num.partitions")?,
+        max_request_partition_size_limit: settings.typed("max.request.partition.size.limit")?,
         default_replication_factor: settings.typed("default.replication.factor")?,
         minima: check::minima(&settings),
         log_flush_offset_checkpoint_interval_ms: settings

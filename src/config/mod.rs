@@ -56,6 +56,7 @@ pub struct Config {
     pub auto_create_topics_enable: bool,
     pub delete_topic_enable: bool,
     pub num_partitions: i32,
+    pub max_request_partition_size_limit: i32,
     pub default_replication_factor: i16,
     /// For [`topic_keys::validate_with`].
     pub minima: Minima,

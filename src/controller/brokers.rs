@@ -30,7 +30,7 @@ pub struct Registration {
     /// proves that what the broker acknowledged is still on its disks.
     pub previous_epoch: Option<i64>,
     /// Live from the start: its process is the one that decides this, so no heartbeat has to
-    /// say so. Otherwise it stays fenced until [`unfence`].
+    /// say so. Otherwise it stays fenced until [`set_fenced`].
     pub unfenced: bool,
 }
 
@@ -77,14 +77,28 @@ pub fn register(
     }
 }
 
-/// Takes a broker out of service: it leaves its ISRs and leads nothing.
-pub fn fence(image: &Image, id: BrokerId, epoch: i64) -> Decision<Result<(), Error>> {
-    set_fenced(image, id, epoch, true)
-}
-
-/// Puts a broker into service: it leads again what only it can lead.
-pub fn unfence(image: &Image, id: BrokerId, epoch: i64) -> Decision<Result<(), Error>> {
-    set_fenced(image, id, epoch, false)
+/// Forgets a broker, live or not: it leaves its ISRs and leads nothing until it registers again
+/// (KIP-631; kafka:ReplicationControlManager.unregisterBroker).
+pub fn unregister(image: &Image, id: BrokerId) -> Decision<Result<(), Error>> {
+    let Some(broker) = image.brokers.get(&id) else {
+        let sentence = format!("Broker ID {id} is not currently registered");
+        let refusal = Error::new(ResponseError::BrokerIdNotRegistered, sentence);
+        return Decision::only(Err(refusal));
+    };
+    let is_active = active_with(image, id, false);
+    let changes = changes(image, id, |partition| {
+        let isr = without(&partition.isr, id);
+        let leader = elect(partition, &isr, &is_active);
+        (isr, (leader != partition.leader).then_some(leader))
+    });
+    let gone = MetadataRecord::UnregisterBroker {
+        broker_id: id,
+        broker_epoch: broker.epoch,
+    };
+    Decision {
+        records: changes.into_iter().chain([gone]).collect(),
+        reply: Ok(()),
+    }
 }
 
 /// The broker, if `epoch` is the one it registered with last; else STALE_BROKER_EPOCH.
@@ -101,7 +115,9 @@ pub fn current_epoch(image: &Image, id: BrokerId, epoch: i64) -> Result<&BrokerI
     Ok(broker)
 }
 
-fn set_fenced(
+/// Takes a broker out of service, so that it leaves its ISRs and leads nothing, or puts it back,
+/// so that it leads again what only it can lead.
+pub fn set_fenced(
     image: &Image,
     id: BrokerId,
     epoch: i64,

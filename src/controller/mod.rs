@@ -6,7 +6,9 @@
 //! `metadata::image`; how they are committed is in `quorum`.
 
 pub mod brokers;
+pub mod elections;
 pub mod names;
+pub mod partitions;
 mod placement;
 pub mod producer_ids;
 pub mod topics;

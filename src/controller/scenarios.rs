@@ -8,6 +8,7 @@ use super::brokers::Registration;
 use super::*;
 use crate::types::BrokerId;
 
+mod partitions;
 mod play;
 
 use play::{play, short};

@@ -3,14 +3,12 @@
 //! stood. What depends on the request's version (deletion disabled, one entry for a name that
 //! came twice) is the business of the API.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use uuid::Uuid;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::controller::{Decision, Settings, names, placement};
 use crate::error::{Error, ResponseError};
-use crate::metadata::image::{BrokerImage, Image, TopicImage};
-use crate::metadata::records::{MetadataRecord, Partition, TOPIC_RESOURCE};
+use crate::metadata::image::{Image, TopicImage};
+use crate::metadata::records::{MetadataRecord, TOPIC_RESOURCE};
 use crate::types::{BrokerId, TopicId};
 
 /// The most partitions that one request creates (kafka:MAX_PARTITIONS_PER_BATCH).
@@ -254,12 +252,11 @@ fn place(
         let sentence = "Number of partitions was set to an invalid non-positive value.";
         return Err(Error::new(ResponseError::InvalidPartitions, sentence));
     }
-    let seed = id.0.as_u128() as u64;
     let placed = placement::place(
         image,
-        num_partitions as usize,
+        0..num_partitions as usize,
         replication_factor as usize,
-        seed,
+        id,
     );
     let unable = |why| {
         invalid(format!(
@@ -269,10 +266,9 @@ fn place(
     let placed = placed.map_err(unable)?;
     if placed
         .iter()
-        .any(|replicas| active(image, replicas).is_empty())
+        .any(|replicas| placement::active(image, replicas).is_empty())
     {
-        let why = "All brokers are currently fenced or in controlled shutdown.";
-        return Err(unable(why.to_owned()));
+        return Err(unable(placement::NOBODY_ACTIVE.to_owned()));
     }
     Ok(placed)
 }
@@ -298,14 +294,8 @@ fn assigned(image: &Image, topic: &NewTopic) -> Result<Vec<Vec<BrokerId>>, Error
                 "Found multiple manual partition assignments for partition {index}"
             )));
         }
-        check_replicas(image, replicas, replication_factor).map_err(invalid)?;
+        placement::check_manual(image, *index, replicas, replication_factor).map_err(invalid)?;
         replication_factor = Some(replicas.len());
-        if active(image, replicas).is_empty() {
-            return Err(invalid(format!(
-                "All brokers specified in the manual partition assignment for partition {index} \
-                 are fenced or in controlled shutdown."
-            )));
-        }
         partitions.insert(*index, replicas.clone());
     }
     if !partitions.keys().copied().eq(0..partitions.len() as i32) {
@@ -315,46 +305,7 @@ fn assigned(image: &Image, topic: &NewTopic) -> Result<Vec<Vec<BrokerId>>, Error
     Ok(partitions.into_values().collect())
 }
 
-/// kafka:ReplicationControlManager.validateManualPartitionAssignment.
-fn check_replicas(
-    image: &Image,
-    replicas: &[BrokerId],
-    expected: Option<usize>,
-) -> Result<(), String> {
-    if replicas.is_empty() {
-        return Err("The manual partition assignment includes an empty replica list.".to_owned());
-    }
-    let sorted: BTreeSet<BrokerId> = replicas.iter().copied().collect();
-    for broker in &sorted {
-        if !image.brokers.contains_key(broker) {
-            return Err(format!(
-                "The manual partition assignment includes broker {broker}, but no such broker is \
-                 registered."
-            ));
-        }
-        if replicas.iter().filter(|replica| *replica == broker).count() > 1 {
-            return Err(format!(
-                "The manual partition assignment includes the broker {broker} more than once."
-            ));
-        }
-    }
-    match expected {
-        Some(expected) if expected != replicas.len() => Err(format!(
-            "The manual partition assignment includes a partition with {} replica(s), but this \
-             is not consistent with previous partitions, which have {expected} replica(s).",
-            replicas.len()
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn active(image: &Image, replicas: &[BrokerId]) -> Vec<BrokerId> {
-    let is_active = |id: &&BrokerId| image.brokers.get(id).is_some_and(BrokerImage::is_active);
-    replicas.iter().filter(is_active).copied().collect()
-}
-
-/// Topic, then its configs, then its partitions, as Kafka orders them. A replica's directory is
-/// known here if its broker has only one.
+/// Topic, then its configs, then its partitions, as Kafka orders them.
 fn records(
     image: &Image,
     created: &CreatedTopic,
@@ -374,29 +325,14 @@ fn records(
             value: Some(value.clone()),
         });
     records.extend(configs);
-    for (index, replicas) in partitions.into_iter().enumerate() {
-        let isr = active(image, &replicas);
-        let directories = replicas.iter().map(|id| match image.brokers.get(id) {
-            Some(broker) if broker.log_dirs.len() == 1 => broker.log_dirs[0],
-            _ => Uuid::nil(),
-        });
-        records.push(MetadataRecord::Partition(Partition {
-            partition_id: index as i32,
-            topic_id: created.id,
-            directories: directories.collect(),
-            replicas,
-            leader: isr.first().copied(),
-            isr,
-            removing_replicas: Vec::new(),
-            adding_replicas: Vec::new(),
-            recovering: false,
-            leader_epoch: 0,
-            partition_epoch: 0,
-        }));
-    }
+    let partitions = partitions.into_iter().enumerate();
+    records.extend(partitions.map(|(index, replicas)| {
+        let partition = placement::partition(image, created.id, index as i32, replicas);
+        MetadataRecord::Partition(partition)
+    }));
     records
 }
 
-fn invalid_request<T>(sentence: &str) -> Result<T, Error> {
+pub(super) fn invalid_request<T>(sentence: &str) -> Result<T, Error> {
     Err(Error::new(ResponseError::InvalidRequest, sentence))
 }

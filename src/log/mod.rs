@@ -67,7 +67,7 @@ use context::Shared;
 use epochs::EpochCache;
 use hot_tail::HotTail;
 use index_rule::IndexRule;
-use producers::ProducerStates;
+use producers::{ActiveProducer, ProducerStates};
 use segment::Segment;
 
 /// Where each leader epoch begins: [`EpochCache::to_text`].
@@ -213,6 +213,11 @@ impl Log {
     /// above it.
     pub fn last_stable_offset_bound(&self) -> Option<Offset> {
         self.producers.first_unstable_offset()
+    }
+
+    /// Every producer that is not forgotten yet.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.producers.active()
     }
 
     /// Forgets producers that have appended nothing for `expiration_ms` of the broker's time

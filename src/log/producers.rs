@@ -77,6 +77,19 @@ pub enum ProducerError {
     },
 }
 
+/// What is known of a producer, for people (KIP-664). −1 is "none".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveProducer {
+    pub producer_id: i64,
+    pub epoch: i16,
+    pub last_sequence: i32,
+    /// As the client wrote it.
+    pub last_timestamp: Millis,
+    pub coordinator_epoch: i32,
+    /// First offset of the open transaction.
+    pub current_txn_first_offset: Offset,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Producer {
     pub(super) epoch: i16,
@@ -213,6 +226,21 @@ impl ProducerStates {
         if self.producers.len() < self.producers.capacity() / 4 {
             self.producers.shrink_to_fit();
         }
+    }
+
+    /// Every producer, by id.
+    pub fn active(&self) -> Vec<ActiveProducer> {
+        let active = self.producers.iter().map(|(id, producer)| ActiveProducer {
+            producer_id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer.last_sequence(),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            current_txn_first_offset: producer.current_txn_first_offset,
+        });
+        let mut active: Vec<ActiveProducer> = active.collect();
+        active.sort_unstable_by_key(|producer| producer.producer_id);
+        active
     }
 
     pub fn is_empty(&self) -> bool {

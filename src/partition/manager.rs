@@ -135,6 +135,7 @@ impl Partitions {
                     .as_ref()
                     .and_then(|topic| topic.partitions.get(index)?.as_ref());
                 if partition.leader != Some(self.me) {
+                    known.into_iter().for_each(|known| known.resign());
                     return None;
                 }
                 Some(match known {

@@ -7,6 +7,7 @@ pub mod housekeeping;
 pub mod leader;
 pub mod manager;
 mod offsets;
+mod producers;
 mod settings;
 pub mod volume;
 mod wait;
@@ -226,6 +227,14 @@ impl Partition {
         };
         self.volume.note(&self.name, offsets);
         Ok(())
+    }
+
+    /// This broker leads it no longer: what was written is made durable, so that a clean stop
+    /// stays one, and who waits hears of it.
+    fn resign(&self) {
+        if let Err(error) = self.close() {
+            tracing::error!(partition = %self.name, %error, "a log could not be closed");
+        }
     }
 
     /// R73: by the broker's clock, never by client timestamps.

@@ -1,12 +1,20 @@
-//! Versions that Kafka 4 dropped and clients still send (R14): CreateTopics 0–1, DeleteTopics 0.
+//! Versions that Kafka 4 dropped and clients still send (R14): CreateTopics 0–1, DeleteTopics 0,
+//! and in `acls` version 0 of the ACL calls.
 //! kafka-go up to 0.4.47, sarama configured below 1.1 and the Terraform providers send them. The
 //! layouts are those of Kafka 3.9's CreateTopicsRequest.json and DeleteTopicsRequest.json.
+
+mod acls;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 use kafka_protocol::protocol::Decodable;
+
+pub use acls::{
+    decode_create_acls, decode_delete_acls, decode_describe_acls, encode_create_acls,
+    encode_delete_acls, encode_describe_acls,
+};
 
 use super::bounds;
 

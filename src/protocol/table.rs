@@ -120,40 +120,40 @@ pub static TABLE: &[Api] = &[
     api(26, "EndTxn", 0, 5, 3),
     api(27, "WriteTxnMarkers", 1, 1, 3),
     api(28, "TxnOffsetCommit", 0, 5, 3),
-    api(29, "DescribeAcls", 0, 3, 2).with(LegacyUpTo(0)),
-    api(30, "CreateAcls", 0, 3, 2).with(LegacyUpTo(0)),
-    api(31, "DeleteAcls", 0, 3, 2).with(LegacyUpTo(0)),
+    api(29, "DescribeAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
+    api(30, "CreateAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
+    api(31, "DeleteAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
     api(32, "DescribeConfigs", 0, 4, 2).with(LegacyUpTo(0)),
     api(33, "AlterConfigs", 0, 2, 2),
     api(34, "AlterReplicaLogDirs", 1, 2, 4),
     api(35, "DescribeLogDirs", 1, 4, 2),
     api(36, "SaslAuthenticate", 0, 2, 5),
-    api(37, "CreatePartitions", 0, 3, 2),
+    api(37, "CreatePartitions", 0, 3, 2).serves(),
     api(38, "CreateDelegationToken", 1, 3, 5),
     api(39, "RenewDelegationToken", 1, 2, 5),
     api(40, "ExpireDelegationToken", 1, 2, 5),
     api(41, "DescribeDelegationToken", 1, 3, 5),
     api(42, "DeleteGroups", 0, 2, 2),
-    api(43, "ElectLeaders", 0, 2, 4),
+    api(43, "ElectLeaders", 0, 2, 4).serves(),
     api(44, "IncrementalAlterConfigs", 0, 1, 2),
     api(45, "AlterPartitionReassignments", 0, 1, 4),
-    api(46, "ListPartitionReassignments", 0, 0, 2),
+    api(46, "ListPartitionReassignments", 0, 0, 2).serves(),
     api(47, "OffsetDelete", 0, 0, 2),
     api(48, "DescribeClientQuotas", 0, 1, 5),
     api(49, "AlterClientQuotas", 0, 1, 5),
     api(50, "DescribeUserScramCredentials", 0, 0, 5),
     api(51, "AlterUserScramCredentials", 0, 0, 5),
-    api(55, "DescribeQuorum", 0, 2, 2),
+    api(55, "DescribeQuorum", 0, 2, 2).serves(),
     api(56, "AlterPartition", 2, 3, 4).on(Controller),
     api(57, "UpdateFeatures", 0, 2, 4),
     api(58, "Envelope", 0, 0, 4).on(Controller),
     api(60, "DescribeCluster", 0, 2, 2).serves(),
-    api(61, "DescribeProducers", 0, 0, 3),
+    api(61, "DescribeProducers", 0, 0, 3).serves(),
     api(62, "BrokerRegistration", 0, 4, 4).on(Controller),
     api(63, "BrokerHeartbeat", 0, 1, 4).on(Controller),
-    api(64, "UnregisterBroker", 0, 0, 4),
-    api(65, "DescribeTransactions", 0, 0, 3),
-    api(66, "ListTransactions", 0, 2, 3),
+    api(64, "UnregisterBroker", 0, 0, 4).serves(),
+    api(65, "DescribeTransactions", 0, 0, 3).serves(),
+    api(66, "ListTransactions", 0, 2, 3).serves(),
     api(67, "AllocateProducerIds", 0, 0, 4).on(Controller),
     api(68, "ConsumerGroupHeartbeat", 0, 1, 6),
     api(69, "ConsumerGroupDescribe", 0, 1, 6),
@@ -162,7 +162,7 @@ pub static TABLE: &[Api] = &[
     api(72, "PushTelemetry", 0, 0, 6),
     api(73, "AssignReplicasToDirs", 0, 0, 4).on(Controller),
     api(74, "ListConfigResources", 0, 1, 2),
-    api(75, "DescribeTopicPartitions", 0, 0, 2),
+    api(75, "DescribeTopicPartitions", 0, 0, 2).serves(),
     api(76, "ShareGroupHeartbeat", 1, 1, 6),
     api(77, "ShareGroupDescribe", 1, 1, 6),
     api(78, "ShareFetch", 1, 1, 6),
@@ -211,7 +211,19 @@ mod tests {
             20 => both::<DeleteTopicsRequest, DeleteTopicsResponse>(),
             22 => both::<InitProducerIdRequest, InitProducerIdResponse>(),
             23 => both::<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(),
+            29 => both::<DescribeAclsRequest, DescribeAclsResponse>(),
+            30 => both::<CreateAclsRequest, CreateAclsResponse>(),
+            31 => both::<DeleteAclsRequest, DeleteAclsResponse>(),
+            37 => both::<CreatePartitionsRequest, CreatePartitionsResponse>(),
+            43 => both::<ElectLeadersRequest, ElectLeadersResponse>(),
+            46 => both::<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(),
+            55 => both::<DescribeQuorumRequest, DescribeQuorumResponse>(),
             60 => both::<DescribeClusterRequest, DescribeClusterResponse>(),
+            61 => both::<DescribeProducersRequest, DescribeProducersResponse>(),
+            64 => both::<UnregisterBrokerRequest, UnregisterBrokerResponse>(),
+            65 => both::<DescribeTransactionsRequest, DescribeTransactionsResponse>(),
+            66 => both::<ListTransactionsRequest, ListTransactionsResponse>(),
+            75 => both::<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(),
             _ => panic!("name the request type of newly served key {key} here"),
         }
     }
@@ -239,7 +251,19 @@ mod tests {
             20 DeleteTopics 0..6
             22 InitProducerId 0..5
             23 OffsetForLeaderEpoch 2..4
+            29 DescribeAcls 0..3
+            30 CreateAcls 0..3
+            31 DeleteAcls 0..3
+            37 CreatePartitions 0..3
+            43 ElectLeaders 0..2
+            46 ListPartitionReassignments 0..0
+            55 DescribeQuorum 0..2
             60 DescribeCluster 0..2
+            61 DescribeProducers 0..0
+            64 UnregisterBroker 0..0
+            65 DescribeTransactions 0..0
+            66 ListTransactions 0..2
+            75 DescribeTopicPartitions 0..0
         "#]]
         .assert_eq(&got);
         assert!(TABLE.is_sorted_by(|a, b| a.key < b.key));

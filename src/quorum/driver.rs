@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::controller::{
-    self, Decision, Settings, as_log_records, brokers, first_record_offset, producer_ids, topics,
+    self, Decision, Settings, as_log_records, brokers, elections, first_record_offset, partitions,
+    producer_ids, topics,
 };
 use crate::error::{Error, ResponseError};
 use crate::metadata::image::{Image, MetadataOffset};
@@ -21,9 +22,9 @@ use crate::metadata::records::MetadataRecord;
 use crate::metadata::replay::Replay;
 use crate::quorum::boot::{self, Boot};
 use crate::quorum::entry::offset_of;
-use crate::quorum::handle::{Command, Reply};
+use crate::quorum::handle::{Command, QuorumStatus, Reply, VoterStatus};
 use crate::quorum::log::LogError;
-use crate::quorum::raft_storage::RaftStorage;
+use crate::quorum::raft_storage::{RaftStorage, Voter};
 use crate::quorum::snapshot::{self, SnapshotId};
 use crate::quorum::{Publish, QuorumError};
 use crate::types::LeaderEpoch;
@@ -179,6 +180,29 @@ impl Driver {
                 let decision = topics::delete(image, &topics);
                 self.propose(decision, "delete topics", reply);
             }
+            Command::CreatePartitions {
+                topics,
+                validate_only,
+                reply,
+            } => {
+                let decision = partitions::create(image, &topics, validate_only);
+                self.propose(decision, "create partitions", reply);
+            }
+            Command::ElectLeaders {
+                election,
+                electorate,
+                reply,
+            } => {
+                let decision = elections::elect(image, election, electorate);
+                self.propose(decision, "elect leaders", reply);
+            }
+            Command::UnregisterBroker { broker_id, reply } => {
+                let decision = brokers::unregister(image, broker_id);
+                self.propose(decision, "unregister broker", reply);
+            }
+            Command::DescribeQuorum { reply } => {
+                reply.send(self.describe()).ok();
+            }
             Command::AllocateProducerIds { reply } => {
                 let id = self.boot.voter().node_id;
                 let epoch = image.brokers.get(&id).map_or(-1, |broker| broker.epoch);
@@ -198,16 +222,31 @@ impl Driver {
                 fenced,
                 reply,
             } => {
-                let decide = if fenced {
-                    brokers::fence
-                } else {
-                    brokers::unfence
-                };
-                let decision = decide(image, broker_id, broker_epoch);
+                let decision = brokers::set_fenced(image, broker_id, broker_epoch, fenced);
                 self.propose(decision, "change broker registration", reply);
             }
             Command::Stop { .. } | Command::Abandon => {}
         }
+    }
+
+    fn describe(&self) -> Result<QuorumStatus, Error> {
+        let Node::Leader(node) = &self.node else {
+            return Err(self.node.refusal().response());
+        };
+        let Voter {
+            node_id,
+            directory_id,
+        } = self.boot.voter();
+        Ok(QuorumStatus {
+            leader_id: node_id,
+            leader_epoch: node.raft.term as LeaderEpoch,
+            high_watermark: offset_of(node.raft.raft_log.committed).0 + 1,
+            voters: vec![VoterStatus {
+                id: node_id,
+                directory_id,
+                log_end_offset: offset_of(node.raft.raft_log.last_index()).0 + 1,
+            }],
+        })
     }
 
     /// The epoch of a broker is the offset of its registration record, which depends on

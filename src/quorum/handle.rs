@@ -4,11 +4,14 @@
 use std::ops::Range;
 
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::controller::brokers::Registration;
+use crate::controller::elections::{Elected, Election, Electorate};
+use crate::controller::partitions::MorePartitions;
 use crate::controller::topics::{CreatedTopic, DeletedTopic, NewTopic, TopicSelector};
 use crate::error::{Error, ResponseError};
-use crate::types::BrokerId;
+use crate::types::{BrokerId, LeaderEpoch, Offset};
 
 /// Commands that may wait for the quorum's thread; more callers wait to be queued.
 pub(super) const QUEUE_LENGTH: usize = 1024;
@@ -26,6 +29,22 @@ pub(super) enum Command {
         topics: Vec<TopicSelector>,
         reply: Reply<Vec<Result<DeletedTopic, Error>>>,
     },
+    CreatePartitions {
+        topics: Vec<MorePartitions>,
+        validate_only: bool,
+        reply: Reply<Vec<Result<(), Error>>>,
+    },
+    ElectLeaders {
+        election: Election,
+        electorate: Option<Vec<Electorate>>,
+        reply: Reply<Vec<Elected>>,
+    },
+    UnregisterBroker {
+        broker_id: BrokerId,
+        reply: Reply<Result<(), Error>>,
+    },
+    /// Changes nothing.
+    DescribeQuorum { reply: Reply<QuorumStatus> },
     AllocateProducerIds {
         reply: Reply<Result<Range<i64>, Error>>,
     },
@@ -43,6 +62,23 @@ pub(super) enum Command {
     Stop { reply: Reply<()> },
     /// End at once, as a crash would.
     Abandon,
+}
+
+/// Where the quorum stands, as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumStatus {
+    pub leader_id: BrokerId,
+    pub leader_epoch: LeaderEpoch,
+    /// Of the metadata log: what is committed.
+    pub high_watermark: Offset,
+    pub voters: Vec<VoterStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterStatus {
+    pub id: BrokerId,
+    pub directory_id: Uuid,
+    pub log_end_offset: Offset,
 }
 
 /// Cheap to clone. A caller that stops waiting before its command is taken up (a timeout)
@@ -82,6 +118,47 @@ impl ControllerHandle {
         let count = topics.len();
         let answer = self.ask(|reply| Command::DeleteTopics { topics, reply });
         answer.await.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    /// CreatePartitions: one answer per topic, in order. A topic named twice is refused at each
+    /// of its places.
+    pub async fn create_partitions(
+        &self,
+        topics: Vec<MorePartitions>,
+        validate_only: bool,
+    ) -> Vec<Result<(), Error>> {
+        let count = topics.len();
+        let answer = self.ask(|reply| Command::CreatePartitions {
+            topics,
+            validate_only,
+            reply,
+        });
+        answer.await.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    /// ElectLeaders; without an electorate every partition is looked at.
+    pub async fn elect_leaders(
+        &self,
+        election: Election,
+        electorate: Option<Vec<Electorate>>,
+    ) -> Result<Vec<Elected>, Error> {
+        let command = |reply| Command::ElectLeaders {
+            election,
+            electorate,
+            reply,
+        };
+        self.ask(command).await
+    }
+
+    /// Forgets a broker.
+    pub async fn unregister_broker(&self, broker_id: BrokerId) -> Result<(), Error> {
+        self.ask(|reply| Command::UnregisterBroker { broker_id, reply })
+            .await?
+    }
+
+    /// Where the quorum stands.
+    pub async fn describe_quorum(&self) -> Result<QuorumStatus, Error> {
+        self.ask(|reply| Command::DescribeQuorum { reply }).await
     }
 
     /// A block of producer ids that no broker ever had (R71).

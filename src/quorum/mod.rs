@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use self::boot::DIRECTORY;
-pub use self::handle::ControllerHandle;
+pub use self::handle::{ControllerHandle, QuorumStatus, VoterStatus};
 pub use self::log::LogError;
 use crate::clock::Clock;
 use crate::controller::Settings;

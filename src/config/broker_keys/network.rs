@@ -30,7 +30,7 @@ keys! { pub(super) const KEYS:
         "The most bytes one fetch answers.";
     Honoured Int "max.incremental.fetch.session.cache.slots" = "1000", AtLeast(0), ReadOnly:
         "How many fetch sessions are kept.";
-    NotYet Int "max.request.partition.size.limit" = "2000", AtLeast(1), ReadOnly:
+    Honoured Int "max.request.partition.size.limit" = "2000", AtLeast(1), ReadOnly:
         "The most partitions one DescribeTopicPartitions answers.";
     NoEffect Int "fetch.purgatory.purge.interval.requests" = "1000", Any, ReadOnly:
         "How many finished fetches gather before they are swept. Nothing gathers here.";

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use crate::config::SecurityProtocol;
 use crate::controller::brokers::{self, Registration};
+use crate::controller::elections::{self, Election, Electorate};
+use crate::controller::partitions::{self, MorePartitions};
 use crate::controller::topics::{self, NewTopic, TopicSelector};
 use crate::controller::{
     Decision, METADATA_VERSION, METADATA_VERSION_FEATURE, MIN_METADATA_VERSION, Settings,
@@ -111,17 +113,19 @@ impl Story {
                 let epoch = epoch
                     .or(image.brokers.get(&id).map(|it| it.epoch))
                     .unwrap_or(-1);
-                let decide = if words[0] == "fence" {
-                    brokers::fence
-                } else {
-                    brokers::unfence
-                };
-                told(decide(image, id, epoch))
+                let fenced = words[0] == "fence";
+                told(brokers::set_fenced(image, id, epoch, fenced))
             }
             "ids" => {
                 let epoch = image.brokers.get(&BrokerId(1)).map_or(-1, |it| it.epoch);
                 told(producer_ids::allocate(image, BrokerId(1), epoch))
             }
+            "unregister" => told(brokers::unregister(
+                image,
+                BrokerId(words[1].parse().unwrap()),
+            )),
+            "enlarge" => self.enlarge(words),
+            "elect" => self.elect(words),
             "create" => self.create(words),
             "delete" => self.delete(words),
             other => panic!("no command {other}"),
@@ -157,6 +161,56 @@ impl Story {
             .map(|answer| short(answer.map(|it| format!("{} {}", it.name, it.id.0.as_u128()))));
         (decision.records, answers.collect::<Vec<_>>().join(" | "))
     }
+
+    /// `enlarge t count`, with `at=1+2;2` (replicas of each new partition).
+    fn enlarge(&mut self, words: &[&str]) -> (Vec<MetadataRecord>, String) {
+        let assignments = words.iter().find_map(|word| word.strip_prefix("at="));
+        let assignments = assignments.map(|at| {
+            at.split(';')
+                .map(brokers_of)
+                .collect::<Vec<Vec<BrokerId>>>()
+        });
+        let wanted: Vec<MorePartitions> = words[1]
+            .split(',')
+            .map(|topic| MorePartitions {
+                topic: topic.to_owned(),
+                count: words[2].parse().unwrap(),
+                assignments: assignments.clone(),
+            })
+            .collect();
+        let validate_only = words.contains(&"validate");
+        let decision = partitions::create(self.replay.image(), &wanted, validate_only);
+        let answers = decision
+            .reply
+            .into_iter()
+            .map(|answer| short(answer.map(|()| "ok".to_owned())));
+        (decision.records, answers.collect::<Vec<_>>().join(" | "))
+    }
+
+    /// `elect preferred|unclean [t:0+1]`.
+    fn elect(&mut self, words: &[&str]) -> (Vec<MetadataRecord>, String) {
+        let election = match words[1] {
+            "preferred" => Election::Preferred,
+            _ => Election::Unclean,
+        };
+        let electorate = words.get(2).map(|word| {
+            let (topic, partitions) = word.split_once(':').unwrap();
+            let partitions = partitions.split('+').map(|it| it.parse().unwrap());
+            vec![Electorate {
+                topic: topic.to_owned(),
+                partitions: partitions.collect(),
+            }]
+        });
+        let decision = elections::elect(self.replay.image(), election, electorate);
+        let answers = decision.reply.into_iter().flat_map(|elected| {
+            let topic = elected.topic;
+            elected.partitions.into_iter().map(move |(index, outcome)| {
+                let outcome = short(outcome.map(|()| "ok".to_owned()));
+                format!("{topic}-{index} {outcome}")
+            })
+        });
+        (decision.records, answers.collect::<Vec<_>>().join(" | "))
+    }
 }
 
 fn selector(word: &str) -> TopicSelector {
@@ -186,9 +240,12 @@ fn new_topic(name: &str, words: &[&str]) -> NewTopic {
 
 fn assignment(text: &str) -> (i32, Vec<BrokerId>) {
     let (index, replicas) = text.split_once(':').unwrap();
-    let replicas = replicas.split('+').filter(|id| !id.is_empty());
-    let replicas = replicas.map(|id| BrokerId(id.parse().unwrap())).collect();
-    (index.parse().unwrap(), replicas)
+    (index.parse().unwrap(), brokers_of(replicas))
+}
+
+fn brokers_of(text: &str) -> Vec<BrokerId> {
+    let ids = text.split('+').filter(|id| !id.is_empty());
+    ids.map(|id| BrokerId(id.parse().unwrap())).collect()
 }
 
 fn told<T: std::fmt::Debug>(decision: Decision<Result<T, Error>>) -> (Vec<MetadataRecord>, String) {
@@ -243,9 +300,14 @@ fn describe(record: &MetadataRecord) -> String {
                 .leader
                 .map_or(String::new(), |it| format!(" leader={}", leader(it)));
             format!(
-                "PartitionChange {}-{}{isr}{leader}",
+                "PartitionChange {}-{}{isr}{leader}{}",
                 it.topic_id.0.as_u128(),
-                it.partition_id
+                it.partition_id,
+                if it.recovering == Some(true) {
+                    " recovering"
+                } else {
+                    ""
+                },
             )
         }
         MetadataRecord::Config {

@@ -172,3 +172,48 @@ fn r14_delete_topics_0_deletes_topics() {
     }
     assert_eq!(client.metadata(&name).error_code, 3, "it is gone");
 }
+
+#[test]
+fn r14_acl_calls_of_version_0_are_answered_in_its_layout() {
+    let Some(subject) = ottla_only(DROPPED) else {
+        return;
+    };
+    let mut client = subject.connect();
+    let mut filter = vec![2]; // topics
+    put_string(&mut filter, "t");
+    filter.put_i16(-1); // any principal
+    put_string(&mut filter, "*");
+    filter.put_slice(&[3, 3]); // reading, allowed
+    let mut acl = vec![2];
+    for text in ["t", "User:a", "*"] {
+        put_string(&mut acl, text);
+    }
+    acl.put_slice(&[3, 3]);
+
+    client.send_frame(&[header(29, 0, 7), filter.clone()].concat());
+    let mut answer = client.read_frame();
+    assert_eq!((answer.get_i32(), answer.get_i32()), (7, 0), "id, throttle");
+    assert_eq!(answer.get_i16(), 54);
+    let sentence = "No Authorizer is configured on the broker";
+    assert_eq!(string(&mut answer), sentence);
+    assert_eq!(answer.get_i32(), 0, "resources");
+    assert!(!answer.has_remaining(), "{answer:02x?}");
+
+    for (key, entry) in [(30, acl), (31, filter)] {
+        let mut bytes = header(key, 0, 8);
+        bytes.put_i32(2);
+        bytes.put_slice(&[&entry[..], &entry[..]].concat());
+        client.send_frame(&bytes);
+        let mut answer = client.read_frame();
+        assert_eq!((answer.get_i32(), answer.get_i32()), (8, 0), "id, throttle");
+        assert_eq!(answer.get_i32(), 2, "results");
+        for _ in 0..2 {
+            assert_eq!(answer.get_i16(), 54);
+            assert_eq!(string(&mut answer), "No Authorizer is configured.");
+            if key == 31 {
+                assert_eq!(answer.get_i32(), 0, "matching ACLs");
+            }
+        }
+        assert!(!answer.has_remaining(), "{answer:02x?}");
+    }
+}

@@ -1,12 +1,26 @@
 //! One good request of every served API in every version, as material to damage.
 
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
+use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
+use kafka_protocol::messages::describe_topic_partitions_request::Cursor;
+use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    FindCoordinatorRequest, InitProducerIdRequest, OffsetForLeaderEpochRequest,
+    ApiVersionsRequest, BrokerId, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeClusterRequest,
+    DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
+    DescribeTransactionsRequest, ElectLeadersRequest, FindCoordinatorRequest,
+    InitProducerIdRequest, ListPartitionReassignmentsRequest, ListTransactionsRequest,
+    OffsetForLeaderEpochRequest, UnregisterBrokerRequest, describe_producers_request,
+    describe_topic_partitions_request,
 };
 use kafka_protocol::protocol::Request;
 
@@ -69,6 +83,67 @@ pub fn specimens(topic: &Topic) -> Vec<Specimen> {
     all.extend((0..=3).map(|v| specimen("FindCoordinator", v, &one)));
     let many = find.with_coordinator_keys(vec![text("group"), text("other")]);
     all.extend((4..=6).map(|v| specimen("FindCoordinator", v, &many)));
+    all.extend(admin(topic));
+    all
+}
+
+fn admin(topic: &Topic) -> Vec<Specimen> {
+    let name = || topic_name(&topic.name);
+    let mut all = vec![];
+    let acls = DescribeAclsRequest::default().with_resource_name_filter(Some(text("t")));
+    all.extend((1..=3).map(|v| specimen("DescribeAcls", v, &acls)));
+    let acls = vec![AclCreation::default().with_principal(text("User:a")); 2];
+    let acls = CreateAclsRequest::default().with_creations(acls);
+    all.extend((1..=3).map(|v| specimen("CreateAcls", v, &acls)));
+    let acls = vec![DeleteAclsFilter::default().with_host_filter(Some(text("*"))); 2];
+    let acls = DeleteAclsRequest::default().with_filters(acls);
+    all.extend((1..=3).map(|v| specimen("DeleteAcls", v, &acls)));
+    let placed = CreatePartitionsAssignment::default().with_broker_ids(vec![BrokerId(1)]);
+    let more = CreatePartitionsTopic::default()
+        .with_name(name())
+        .with_count(2)
+        .with_assignments(Some(vec![placed]));
+    let more = CreatePartitionsRequest::default()
+        .with_topics(vec![more])
+        .with_timeout_ms(1_000)
+        .with_validate_only(true);
+    all.extend((0..=3).map(|v| specimen("CreatePartitions", v, &more)));
+    let elected = TopicPartitions::default()
+        .with_topic(name())
+        .with_partitions(vec![0, 1]);
+    let elect = ElectLeadersRequest::default().with_topic_partitions(Some(vec![elected]));
+    all.extend((0..=2).map(|v| specimen("ElectLeaders", v, &elect)));
+    let moving = ListPartitionReassignmentsTopics::default()
+        .with_name(name())
+        .with_partition_indexes(vec![0]);
+    let moving = ListPartitionReassignmentsRequest::default().with_topics(Some(vec![moving]));
+    all.push(specimen("ListPartitionReassignments", 0, &moving));
+    let quorum = TopicData::default()
+        .with_topic_name(topic_name("__cluster_metadata"))
+        .with_partitions(vec![PartitionData::default()]);
+    let quorum = DescribeQuorumRequest::default().with_topics(vec![quorum]);
+    all.extend((0..=2).map(|v| specimen("DescribeQuorum", v, &quorum)));
+    let producers = describe_producers_request::TopicRequest::default()
+        .with_name(name())
+        .with_partition_indexes(vec![0]);
+    let producers = DescribeProducersRequest::default().with_topics(vec![producers]);
+    all.push(specimen("DescribeProducers", 0, &producers));
+    let broker = UnregisterBrokerRequest::default().with_broker_id(BrokerId(99));
+    all.push(specimen("UnregisterBroker", 0, &broker));
+    let ids = vec![text("a").into(), text("b").into()];
+    let transactions = DescribeTransactionsRequest::default().with_transactional_ids(ids);
+    all.push(specimen("DescribeTransactions", 0, &transactions));
+    let list = ListTransactionsRequest::default()
+        .with_state_filters(vec![text("Ongoing")])
+        .with_producer_id_filters(vec![7.into()]);
+    all.extend((0..=2).map(|v| specimen("ListTransactions", v, &list)));
+    let page = describe_topic_partitions_request::TopicRequest::default().with_name(name());
+    let cursor = Cursor::default().with_topic_name(name());
+    let page = DescribeTopicPartitionsRequest::default()
+        .with_topics(vec![page])
+        .with_response_partition_limit(5)
+        .with_cursor(Some(cursor));
+    all.push(specimen("DescribeTopicPartitions", 0, &page));
     all
 }
 
