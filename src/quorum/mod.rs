@@ -7,12 +7,12 @@
 
 mod boot;
 mod driver;
-mod entry;
+pub mod entry;
 mod handle;
 mod log;
 mod raft_storage;
 mod snapshot;
-mod vote;
+pub mod vote;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 
 mod accept;
 mod connection;
-mod frame;
+pub mod frame;
 mod output;
 
 use std::time::Duration;
