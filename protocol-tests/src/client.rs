@@ -10,14 +10,22 @@ use anyhow::{Context, Result, ensure};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, BrokerId, CreateTopicsRequest, DeleteTopicsRequest,
-    FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse,
-    ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+    ApiVersionsRequest, ApiVersionsResponse, BrokerId, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest,
+    RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use ottla::types::TopicId;
@@ -27,6 +35,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// As much as a broker sends unless it is misconfigured.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 const REQUEST_TIMEOUT_MS: i32 = 15_000;
+const TOPIC_RESOURCE: i8 = 2;
 
 /// One connection. Requests may be sent ahead; their answers are received in the same order.
 pub struct Connection {
@@ -106,6 +115,12 @@ impl Connection {
         self.call(&request, 3)
     }
 
+    /// Whether the broker advertises an API key.
+    pub fn serves(&mut self, key: i16) -> Result<bool> {
+        let versions = self.api_versions()?;
+        Ok(versions.api_keys.iter().any(|api| api.api_key == key))
+    }
+
     /// Metadata v12 of all topics.
     pub fn metadata(&mut self) -> Result<MetadataResponse> {
         self.call(&MetadataRequest::default().with_topics(None), 12)
@@ -148,6 +163,63 @@ impl Connection {
             .first()
             .context("no topic in the answer")?;
         Ok(answer(topic.error_code, ()))
+    }
+
+    /// DeleteRecords v2 below `offset`: the new log start.
+    pub fn delete_records(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Result<Answer<i64>> {
+        let partition = DeleteRecordsPartition::default()
+            .with_partition_index(partition)
+            .with_offset(offset);
+        let topic = DeleteRecordsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(vec![partition]);
+        let request = DeleteRecordsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(REQUEST_TIMEOUT_MS);
+        let response = self.call(&request, 2)?;
+        let partition = response
+            .topics
+            .first()
+            .and_then(|topic| topic.partitions.first())
+            .context("no partition in the answer")?;
+        Ok(answer(partition.error_code, partition.low_watermark))
+    }
+
+    /// IncrementalAlterConfigs v1: sets one config of a topic.
+    pub fn set_topic_config(&mut self, topic: &str, key: &str, value: &str) -> Result<Answer<()>> {
+        let config = AlterableConfig::default()
+            .with_name(text(key))
+            .with_config_operation(0)
+            .with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(TOPIC_RESOURCE)
+            .with_resource_name(text(topic))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let response = self.call(&request, 1)?;
+        let resource = response.responses.first();
+        let resource = resource.context("no resource in the answer")?;
+        Ok(answer(resource.error_code, ()))
+    }
+
+    /// DescribeConfigs v4 of one config of a topic: its value.
+    pub fn topic_config(&mut self, topic: &str, key: &str) -> Result<Answer<Option<String>>> {
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(TOPIC_RESOURCE)
+            .with_resource_name(text(topic))
+            .with_configuration_keys(Some(vec![text(key)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let response = self.call(&request, 4)?;
+        let resource = response.results.first();
+        let resource = resource.context("no resource in the answer")?;
+        let config = resource.configs.first();
+        let value = config.and_then(|config| config.value.as_ref());
+        Ok(answer(resource.error_code, value.map(ToString::to_string)))
     }
 
     /// InitProducerId v4 without transactional id: a producer id, its epoch is 0.

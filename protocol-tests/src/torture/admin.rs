@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use ottla::protocol::batch::{BatchOptions, Record, ValidBatch};
 use ottla::types::TopicId;
 
 use super::check::Findings;
+use super::producer::patiently;
 use crate::client::Connection;
 use crate::random::Random;
 
@@ -21,6 +23,10 @@ const NAMES: u64 = 8;
 /// What is known of the cluster's metadata.
 pub struct Admin {
     topics: BTreeMap<String, Known>,
+    /// Topics that were given one record when they were made, and whether that was acknowledged.
+    records: BTreeMap<String, bool>,
+    /// The disk may be full: refusals are no violation.
+    pub is_patient: bool,
     cluster_id: Option<String>,
     producer_ids: BTreeSet<i64>,
     random: Random,
@@ -38,6 +44,8 @@ impl Admin {
     pub fn new(seed: u64) -> Admin {
         Admin {
             topics: BTreeMap::new(),
+            records: BTreeMap::new(),
+            is_patient: false,
             cluster_id: None,
             producer_ids: BTreeSet::new(),
             random: Random::new(seed),
@@ -75,27 +83,63 @@ impl Admin {
     fn change(&mut self, connection: &mut Connection) -> Result<bool> {
         let name = format!("come-and-go-{}", self.random.below(NAMES));
         let before = self.topics.insert(name.clone(), Known::InDoubt);
+        if before != Some(Known::InDoubt) {
+            self.records.remove(&name);
+        }
         let after = match before {
             Some(Known::Present(_)) => match connection.delete_topic(&name) {
                 Ok(Ok(())) => Known::Absent,
+                Ok(Err(_)) if self.is_patient => return Ok(true),
                 Ok(Err(error)) => anyhow::bail!("deleting {name} was answered {error:?}"),
                 Err(_) => return Ok(false),
             },
             Some(Known::Absent) | None => match connection.create_topic(&name, 3, &[]) {
                 Ok(Ok(id)) => Known::Present(id),
+                Ok(Err(_)) if self.is_patient => return Ok(true),
                 Ok(Err(error)) => anyhow::bail!("creating {name} was answered {error:?}"),
                 Err(_) => return Ok(false),
             },
             Some(Known::InDoubt) => return Ok(true),
         };
-        self.topics.insert(name, after);
+        self.topics.insert(name.clone(), after);
+        match after {
+            Known::Present(_) => self.first_record(connection, name),
+            Known::Absent | Known::InDoubt => Ok(true),
+        }
+    }
+
+    /// Whatever was in an older topic of that name, the new one begins at offset 0. False if the
+    /// record was not answered.
+    fn first_record(&mut self, connection: &mut Connection, name: String) -> Result<bool> {
+        self.records.insert(name.clone(), false);
+        let record = Record {
+            value: Some(name.as_bytes()),
+            ..Record::default()
+        };
+        let batch = ValidBatch::build(&[record], &BatchOptions::default()).to_bytes();
+        let answer = patiently("a first record", || {
+            connection.send_produce(&name, 0, -1, batch.clone())?;
+            connection.receive_produced()
+        });
+        match answer {
+            Ok(0) => self.records.insert(name, true),
+            Ok(offset) => anyhow::bail!("the first record of {name} has the offset {offset}"),
+            Err(error) if error.is::<std::io::Error>() => return Ok(false),
+            Err(error) => return Err(error),
+        };
         Ok(true)
     }
 
     /// Compares what a restarted broker says with what it acknowledged, and settles what was in
     /// doubt.
-    pub fn check(&mut self, bootstrap: &str, findings: &mut Findings) -> Result<()> {
-        let metadata = Connection::open(bootstrap)?.metadata()?;
+    pub fn check(
+        &mut self,
+        bootstrap: &str,
+        may_be_cut: bool,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut connection = Connection::open(bootstrap)?;
+        let metadata = connection.metadata()?;
         let cluster_id = metadata.cluster_id.map(|id| id.to_string());
         if self.cluster_id.is_some() && self.cluster_id != cluster_id {
             findings.say(format!(
@@ -120,6 +164,18 @@ impl Admin {
                 findings.say(format!("the topic {name} was {known:?} and is {now:?}"));
             }
             *known = now;
+        }
+        let topics = &self.topics;
+        self.records
+            .retain(|name, _| matches!(topics.get(name), Some(Known::Present(_))));
+        for (name, is_acknowledged) in &self.records {
+            let end = patiently("ListOffsets", || connection.list_offset(name, 0, -1))?;
+            let must_be = *is_acknowledged && !may_be_cut;
+            if end > 1 || (must_be && end != 1) {
+                findings.say(format!(
+                    "{name} was given one record (acknowledged: {is_acknowledged}) and has {end}"
+                ));
+            }
         }
         Ok(())
     }

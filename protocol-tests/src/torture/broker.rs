@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
@@ -22,9 +23,18 @@ pub struct Site {
     binary: PathBuf,
     directory: PathBuf,
     arguments: Vec<String>,
+    /// Of every process.
+    environment: Vec<(String, String)>,
     pub bootstrap: String,
     clock: Clock,
     starts: u32,
+}
+
+/// What became of a process that may have killed itself.
+pub enum Started {
+    Serves(Broker),
+    /// With what it printed.
+    Killed(String),
 }
 
 /// A running broker; killed when dropped.
@@ -45,6 +55,7 @@ impl Site {
             binary: binary.to_owned(),
             directory: directory.to_owned(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             bootstrap: format!("127.0.0.1:{port}"),
             clock: Clock::system(),
             starts: 0,
@@ -57,6 +68,12 @@ impl Site {
         self
     }
 
+    /// Adds to the environment of every process.
+    pub fn with_environment(mut self, variables: &[(String, String)]) -> Site {
+        self.environment.extend_from_slice(variables);
+        self
+    }
+
     /// The broker's log.dirs.
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")
@@ -64,6 +81,11 @@ impl Site {
 
     /// Starts a process and does not wait for it.
     pub fn spawn(&mut self) -> Result<Broker> {
+        self.spawn_with(None)
+    }
+
+    /// The same with one more environment variable.
+    fn spawn_with(&mut self, variable: Option<(String, String)>) -> Result<Broker> {
         self.starts += 1;
         let output = self.directory.join(format!("output-{}", self.starts));
         let file = File::create(&output)?;
@@ -73,6 +95,8 @@ impl Site {
             .arg("--override")
             .arg(format!("log.dirs={}", self.data().display()))
             .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .envs(variable)
             .current_dir(&self.directory)
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -87,15 +111,26 @@ impl Site {
 
     /// Starts a process and waits until it answers.
     pub fn start(&mut self) -> Result<Broker> {
-        let mut broker = self.spawn()?;
+        match self.start_or_die(None)? {
+            Started::Serves(broker) => Ok(broker),
+            Started::Killed(printed) => bail!("the broker was killed at its start:\n{printed}"),
+        }
+    }
+
+    /// The same for a process that `variable` may have told to kill itself.
+    pub fn start_or_die(&mut self, variable: Option<(String, String)>) -> Result<Started> {
+        let mut broker = self.spawn_with(variable)?;
         let deadline = self.clock.monotonic_ms() + READY_WITHIN_MS;
         loop {
             let answers = Connection::open(&self.bootstrap)
                 .and_then(|mut connection| connection.api_versions());
             if answers.is_ok() {
-                return Ok(broker);
+                return Ok(Started::Serves(broker));
             }
             if let Some(status) = broker.child.try_wait()? {
+                if is_sigkill(status) {
+                    return Ok(Started::Killed(broker.last_words()));
+                }
                 bail!(
                     "the broker ended with {status} at its start:\n{}",
                     broker.last_words()
@@ -117,19 +152,62 @@ impl Broker {
         Ok(())
     }
 
-    /// SIGTERM; the broker must end by itself with status 0.
-    pub fn stop(mut self) -> Result<()> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM)?;
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// SIGSTOP, until every thread of the process stands still outside the kernel.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
         let deadline = self.clock.monotonic_ms() + STOPPED_WITHIN_MS;
-        let status: ExitStatus = loop {
-            if let Some(status) = self.child.try_wait()? {
-                break status;
-            }
+        while !self.is_frozen()? {
             if self.clock.monotonic_ms() > deadline {
-                bail!("the broker does not stop:\n{}", self.last_words());
+                bail!("the broker does not stand still");
             }
             std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Ok(())
+    }
+
+    fn is_frozen(&self) -> Result<bool> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+            // Behind the name, which may hold anything, in parentheses.
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            if !state.is_some_and(|state| state.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// How the process ended by itself within a time; `None` if it runs.
+    fn ended_within(&mut self, ms: i64) -> Result<Option<ExitStatus>> {
+        let deadline = self.clock.monotonic_ms() + ms;
+        loop {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || self.clock.monotonic_ms() > deadline {
+                return Ok(ended);
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+    }
+
+    /// Waits for a process to kill itself; false if it runs on, which ends here. Another end is
+    /// an error.
+    pub fn dies_within(mut self, ms: i64) -> Result<bool> {
+        match self.ended_within(ms)? {
+            None => self.kill().map(|()| false),
+            Some(status) if is_sigkill(status) => Ok(true),
+            Some(status) => bail!("the broker ended with {status}:\n{}", self.last_words()),
+        }
+    }
+
+    /// SIGTERM; the broker must end by itself with status 0.
+    pub fn stop(mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let Some(status) = self.ended_within(STOPPED_WITHIN_MS)? else {
+            bail!("the broker does not stop:\n{}", self.last_words());
         };
         if !status.success() {
             bail!("a clean stop ended with {status}:\n{}", self.last_words());
@@ -151,6 +229,10 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn is_sigkill(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
 }
 
 /// The newest `ottla` in the target directory that this program was built into.

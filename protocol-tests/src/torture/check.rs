@@ -32,6 +32,8 @@ pub struct Findings {
     pub duplicated: u64,
     /// Records behind a later one of the same producer.
     pub reordered: u64,
+    /// Acknowledged records that a power loss took from the end of a log that promised no more.
+    pub forgiven: u64,
     /// Everything else, as sentences; at most [`MAX_SENTENCES`].
     pub other: Vec<String>,
 }
@@ -40,7 +42,8 @@ const MAX_SENTENCES: usize = 20;
 
 impl Findings {
     pub fn is_empty(&self) -> bool {
-        *self == Findings::default()
+        let bad = self.lost + self.duplicated + self.reordered;
+        bad == 0 && self.other.is_empty()
     }
 
     pub fn say(&mut self, sentence: impl Into<String>) {
@@ -53,6 +56,7 @@ impl Findings {
         self.lost += more.lost;
         self.duplicated += more.duplicated;
         self.reordered += more.reordered;
+        self.forgiven += more.forgiven;
         more.other
             .into_iter()
             .for_each(|sentence| self.say(sentence));
@@ -66,6 +70,7 @@ impl fmt::Display for Findings {
             duplicated,
             reordered,
             other,
+            ..
         } = self;
         write!(
             f,
@@ -77,34 +82,59 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Judges one partition. `log[offset]` is the record there, `None` if its bytes are not those of
-/// any record sent; `sent` what each producer sent to this partition, in order; `seen[offset]`
-/// what a consumer was given before the broker died.
+/// What a partition holds, and how much of it may be missing.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Records below have been deleted on request or by retention.
+    pub start: i64,
+    /// `log[i]` is the record at `start + i`, `None` if its bytes are not those of any record
+    /// sent.
+    pub log: &'a [Option<RecordId>],
+    /// The power was lost and nothing had asked for a sync: the end of the log may be gone.
+    pub may_be_cut: bool,
+}
+
+impl View<'_> {
+    fn end(&self) -> i64 {
+        self.start + self.log.len() as i64
+    }
+
+    fn get(&self, offset: i64) -> Option<&Option<RecordId>> {
+        self.log.get(usize::try_from(offset - self.start).ok()?)
+    }
+}
+
+/// Judges one partition: `sent` is what each producer sent to it, in order; `seen[offset]` what a
+/// consumer was given before the broker died.
 pub fn check(
     partition: &str,
-    log: &[Option<RecordId>],
+    view: &View,
     sent: &BTreeMap<u16, &[Sent]>,
     seen: &[Option<RecordId>],
 ) -> Findings {
     let mut findings = Findings::default();
-    let found = order(partition, log, sent, &mut findings);
+    let found = order(partition, view, sent, &mut findings);
     for (&producer, batches) in sent {
         let offsets = found.get(&producer).map_or(&[][..], Vec::as_slice);
         for batch in *batches {
             let in_log: Vec<Option<i64>> = (batch.first..batch.first + batch.count)
                 .map(|ordinal| offsets.get(ordinal as usize).copied().flatten())
                 .collect();
-            judge(partition, producer, batch, &in_log, &mut findings);
+            judge((partition, producer), view, batch, &in_log, &mut findings);
         }
     }
-    let differs = |&offset: &usize| log.get(offset) != Some(&seen[offset]);
-    if let Some(offset) = (0..seen.len()).find(differs) {
+    let last = match view.may_be_cut {
+        true => view.end().min(seen.len() as i64),
+        false => seen.len() as i64,
+    };
+    let differs = |&offset: &i64| view.get(offset) != Some(&seen[offset as usize]);
+    if let Some(offset) = (view.start..last).find(differs) {
         findings.say(format!(
             "{partition}: a consumer was given {:?} at {offset} (and went on to {}), where {:?} is \
              now",
-            seen[offset],
+            seen[offset as usize],
             seen.len(),
-            log.get(offset)
+            view.get(offset)
         ));
     }
     findings
@@ -113,7 +143,7 @@ pub fn check(
 /// The first offset of each producer's records by ordinal; counts what is out of order.
 fn order(
     partition: &str,
-    log: &[Option<RecordId>],
+    view: &View,
     sent: &BTreeMap<u16, &[Sent]>,
     findings: &mut Findings,
 ) -> BTreeMap<u16, Vec<Option<i64>>> {
@@ -125,7 +155,7 @@ fn order(
         })
         .collect();
     let mut newest: BTreeMap<u16, u32> = BTreeMap::new();
-    for (offset, record) in log.iter().enumerate() {
+    for (offset, record) in (view.start..).zip(view.log) {
         let Some(id) = record else {
             findings.say(format!(
                 "{partition}: what is at {offset} was never sent so"
@@ -145,7 +175,7 @@ fn order(
             findings.duplicated += 1;
             continue;
         }
-        *place = Some(offset as i64);
+        *place = Some(offset);
         let newest = newest.entry(id.producer).or_default();
         if id.ordinal < *newest {
             findings.reordered += 1;
@@ -156,8 +186,8 @@ fn order(
 }
 
 fn judge(
-    partition: &str,
-    producer: u16,
+    (partition, producer): (&str, u16),
+    view: &View,
     batch: &Sent,
     in_log: &[Option<i64>],
     findings: &mut Findings,
@@ -165,7 +195,14 @@ fn judge(
     let first = batch.first;
     match batch.outcome {
         Outcome::Acknowledged(base_offset) => {
-            findings.lost += in_log.iter().filter(|offset| offset.is_none()).count() as u64;
+            for (expected, offset) in (base_offset..).zip(in_log) {
+                match offset {
+                    None if expected < view.start => {}
+                    None if view.may_be_cut && expected >= view.end() => findings.forgiven += 1,
+                    None => findings.lost += 1,
+                    Some(_) => {}
+                }
+            }
             let moved = (base_offset..)
                 .zip(in_log)
                 .find_map(|(expected, offset)| offset.filter(|&offset| offset != expected));
@@ -177,11 +214,7 @@ fn judge(
             }
         }
         Outcome::Unknown => {
-            let whole = match in_log.first().copied().flatten() {
-                None => in_log.iter().all(Option::is_none),
-                Some(base_offset) => (base_offset..).map(Some).zip(in_log).all(|(a, b)| a == *b),
-            };
-            if !whole {
+            if !is_whole(view.start, in_log) {
                 findings.say(format!(
                     "{partition}: of the unanswered batch {first} of producer {producer} only a \
                      part is in the log"
@@ -189,6 +222,21 @@ fn judge(
             }
         }
     }
+}
+
+/// Whether all records of a batch are where one that is there says they are, but for those that
+/// would be below the log start.
+fn is_whole(start: i64, in_log: &[Option<i64>]) -> bool {
+    let Some((index, offset)) = (0..).zip(in_log).find_map(|(i, o)| Some((i, (*o)?))) else {
+        return true;
+    };
+    let base_offset = offset - index;
+    (base_offset..)
+        .zip(in_log)
+        .all(|(expected, offset)| match offset {
+            Some(offset) => *offset == expected,
+            None => expected < start,
+        })
 }
 
 #[cfg(test)]
@@ -220,8 +268,45 @@ mod tests {
         ordinals.iter().map(id).collect()
     }
 
+    fn whole(log: &[Option<RecordId>]) -> View<'_> {
+        View {
+            start: 0,
+            log,
+            may_be_cut: false,
+        }
+    }
+
     fn judged(ordinals: &[u32], sent: &[Sent]) -> Findings {
-        check("t-0", &log(ordinals), &BTreeMap::from([(1, sent)]), &[])
+        let log = log(ordinals);
+        check("t-0", &whole(&log), &BTreeMap::from([(1, sent)]), &[])
+    }
+
+    /// The log begins at `start` and may have lost its end.
+    fn judged_from(start: i64, ordinals: &[u32], sent: &[Sent]) -> Findings {
+        let view = View {
+            start,
+            may_be_cut: true,
+            log: &log(ordinals),
+        };
+        check("t-0", &view, &BTreeMap::from([(1, sent)]), &[])
+    }
+
+    #[test]
+    fn what_lies_below_the_log_start_is_not_missed_and_the_rest_is() {
+        let sent = [acked(0, 2, 0), acked(2, 2, 2), batch(4, 3, UNKNOWN)];
+        assert!(judged_from(3, &[3, 4, 5, 6], &sent).is_empty());
+        assert!(judged_from(6, &[6], &sent).is_empty());
+        assert_eq!(judged_from(3, &[3, 5, 6], &sent).other.len(), 1, "moved");
+        assert_eq!(judged_from(1, &[2, 3], &sent).lost, 1);
+    }
+
+    #[test]
+    fn a_power_loss_may_take_the_end_and_nothing_before_it() {
+        let sent = [acked(0, 2, 0), acked(2, 2, 2)];
+        let findings = judged_from(0, &[0, 1], &sent);
+        assert!(findings.is_empty());
+        assert_eq!(findings.forgiven, 2);
+        assert_eq!(judged_from(0, &[0, 2, 3], &sent).lost, 1);
     }
 
     #[test]
@@ -277,7 +362,7 @@ mod tests {
         let mut log = log(&[0, 1, 7]);
         log[1] = None;
         let sent = [acked(0, 1, 0), batch(1, 1, UNKNOWN)];
-        let findings = check("t-0", &log, &BTreeMap::from([(1, &sent[..])]), &[]);
+        let findings = check("t-0", &whole(&log), &BTreeMap::from([(1, &sent[..])]), &[]);
         assert_eq!(findings.other.len(), 2, "{findings}");
     }
 
@@ -285,11 +370,12 @@ mod tests {
     fn what_a_consumer_saw_must_stay() {
         let sent = [batch(0, 1, UNKNOWN), batch(1, 1, UNKNOWN)];
         let sent = BTreeMap::from([(1, &sent[..])]);
-        assert!(check("t-0", &log(&[0, 1]), &sent, &log(&[0])).is_empty());
-        assert_eq!(
-            check("t-0", &log(&[0]), &sent, &log(&[0, 1])).other.len(),
-            1
-        );
-        assert_eq!(check("t-0", &log(&[1]), &sent, &log(&[0])).other.len(), 1);
+        let seen = |now: &[u32], before: &[u32]| {
+            let findings = check("t-0", &whole(&log(now)), &sent, &log(before));
+            findings.other.len()
+        };
+        assert_eq!(seen(&[0, 1], &[0]), 0);
+        assert_eq!(seen(&[0], &[0, 1]), 1);
+        assert_eq!(seen(&[1], &[0]), 1);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use bytes::{Buf, Bytes};
+use kafka_protocol::ResponseError;
 use ottla::protocol::batch::{BatchHeader, crc_matches, for_each_record};
 
 use super::producer::patiently;
@@ -15,11 +16,14 @@ use crate::client::Connection;
 /// How long a live consumer lets the broker wait for a record: long enough to be woken by one.
 const MAX_WAIT_MS: i32 = 20;
 
-/// A consumer of one partition from offset 0 on, and what it was given: `seen[offset]`.
+/// A consumer of one partition from offset 0 on, and what it was given: `seen[offset]`, `None`
+/// where it came too late.
 pub struct Consumer {
     pub topic: &'static str,
     pub partition: i32,
     pub seen: Vec<Option<RecordId>>,
+    /// Of batches that were given.
+    bytes: u64,
 }
 
 impl Consumer {
@@ -28,17 +32,41 @@ impl Consumer {
             topic,
             partition,
             seen: Vec::new(),
+            bytes: 0,
         }
     }
 
     /// One fetch at the position; the number of records it gave.
     fn poll(&mut self, connection: &mut Connection, run: u64, max_wait_ms: i32) -> Result<usize> {
         let position = self.seen.len();
-        let batches = patiently("Fetch", || {
-            connection.fetch(self.topic, self.partition, position as i64, max_wait_ms)
+        let fetched = patiently("Fetch", || {
+            let at = position as i64;
+            let fetched = connection.fetch(self.topic, self.partition, at, max_wait_ms)?;
+            Ok(match fetched {
+                Err(ResponseError::OffsetOutOfRange) => Ok(None),
+                other => other.map(Some),
+            })
         })?;
-        self.take(batches, run)?;
+        match fetched {
+            Some(batches) => self.take(batches, run)?,
+            None => self.skip_to_start(connection)?,
+        }
         Ok(self.seen.len() - position)
+    }
+
+    /// What lay at the position was deleted: goes on with the first record there is.
+    fn skip_to_start(&mut self, connection: &mut Connection) -> Result<()> {
+        let Consumer {
+            topic, partition, ..
+        } = *self;
+        let start = log_start((topic, partition), connection)?;
+        let position = self.seen.len();
+        ensure!(
+            start > position as i64,
+            "{topic}-{partition}: {position} is out of range and the log begins at {start}"
+        );
+        self.seen.resize(start as usize, None);
+        Ok(())
     }
 
     /// Reads batches that must continue at the position without a gap. The last may be cut.
@@ -48,6 +76,7 @@ impl Consumer {
                 break;
             }
             let batch = batches.split_to(header.total_size());
+            self.bytes += batch.len() as u64;
             ensure!(
                 crc_matches(&batch),
                 "a batch with a wrong CRC at {}",
@@ -102,22 +131,31 @@ pub fn follow(
     Ok(())
 }
 
-/// The whole partition as a new consumer sees it, which must reach from 0 to the high watermark.
-pub fn read_all(
-    place: (&'static str, i32),
-    bootstrap: &str,
-    run: u64,
-) -> Result<Vec<Option<RecordId>>> {
+fn log_start((topic, partition): (&str, i32), connection: &mut Connection) -> Result<i64> {
+    patiently("ListOffsets", || {
+        connection.list_offset(topic, partition, -2)
+    })
+}
+
+/// A whole partition.
+pub struct Whole {
+    pub start: i64,
+    /// `log[i]` is the record at `start + i`.
+    pub log: Vec<Option<RecordId>>,
+    /// Bytes of batches.
+    pub bytes: u64,
+}
+
+/// The partition as a new consumer sees it: from its log start to the high watermark.
+pub fn read_all(place: (&'static str, i32), bootstrap: &str, run: u64) -> Result<Whole> {
     let mut connection = Connection::open(bootstrap)?;
     let mut consumer = Consumer::new(place);
     let (topic, partition) = place;
-    let start = patiently("ListOffsets", || {
-        connection.list_offset(topic, partition, -2)
-    })?;
+    let start = log_start(place, &mut connection)?;
+    consumer.seen.resize(usize::try_from(start)?, None);
     let end = patiently("ListOffsets", || {
         connection.list_offset(topic, partition, -1)
     })?;
-    ensure!(start == 0, "{topic}-{partition} begins at {start}");
     while (consumer.seen.len() as i64) < end {
         let records = consumer.poll(&mut connection, run, 0)?;
         if records == 0 {
@@ -127,5 +165,11 @@ pub fn read_all(
             ));
         }
     }
-    Ok(consumer.seen)
+    // Retention may have gone on meanwhile.
+    let start = log_start(place, &mut connection)?;
+    Ok(Whole {
+        start,
+        log: consumer.seen.split_off(usize::try_from(start)?),
+        bytes: consumer.bytes,
+    })
 }

@@ -179,7 +179,7 @@ fn leave_over(data: &Path, random: &mut Random) -> io::Result<()> {
     Ok(())
 }
 
-fn tear(data: &Path, random: &mut Random) -> io::Result<()> {
+pub fn tear(data: &Path, random: &mut Random) -> io::Result<()> {
     let partitions = partitions(data)?;
     let Some(partition) = random.pick(&partitions) else {
         return Ok(());

@@ -1,0 +1,58 @@
+//! The points at which `ottla-faults` can be told to die (`crash_point` in Ottla's sources), and
+//! what brings a broker to each.
+
+use crate::random::Random;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    pub name: &'static str,
+    pub when: When,
+    /// It is passed so often that any time up to this one may be chosen.
+    pub times: u64,
+}
+
+/// When a broker passes a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Under load.
+    Load,
+    /// In a clean stop after load.
+    Stop,
+    /// In the start after a clean stop.
+    StartAfterStop,
+    /// In the start after a kill that left a torn tail.
+    StartAfterTear,
+}
+
+#[rustfmt::skip]
+pub const POINTS: [Point; 14] = [
+    // Between the write of a batch and what memory knows of it.
+    point("append.written", When::Load, 300),
+    point("roll.trimmed", When::Load, 10),
+    point("roll.sealed", When::Load, 10),
+    point("roll.created", When::Load, 10),
+    // Between the sync of the data and the producer snapshot, and behind that.
+    point("flush.synced", When::Load, 8),
+    point("flush.snapshot", When::Load, 8),
+    // The sums are on the disk and no checkpoint is; some checkpoints are replaced.
+    point("checkpoint.sums", When::Load, 3),
+    point("checkpoint.replaced", When::Load, 6),
+    point("delete.renamed", When::Load, 2),
+    point("metadata.written", When::Load, 4),
+    point("metadata.synced", When::Load, 4),
+    point("stop.before-marker", When::Stop, 1),
+    point("start.marker-read", When::StartAfterStop, 1),
+    point("recovery.cut", When::StartAfterTear, 1),
+];
+
+const fn point(name: &'static str, when: When, times: u64) -> Point {
+    Point { name, when, times }
+}
+
+impl Point {
+    /// The environment variable that asks for it, with one of its times.
+    pub fn asked_for(&self, random: &mut Random) -> (String, String) {
+        let nth = 1 + random.below(self.times);
+        ("FAULTS_CRASH_AT".to_owned(), format!("{}:{nth}", self.name))
+    }
+}
