@@ -9,9 +9,12 @@ mod create_acls;
 mod create_partitions;
 mod create_topics;
 mod delete_acls;
+mod delete_records;
 mod delete_topics;
 mod describe_acls;
 mod describe_cluster;
+mod describe_log_dirs;
+mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
@@ -25,6 +28,7 @@ mod list_offsets;
 mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
+mod off_runtime;
 mod offset_for_leader_epoch;
 mod produce;
 mod unregister_broker;
@@ -184,6 +188,7 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
             delete_topics::handle(cx, legacy(legacy::decode_delete_topics(&body, version))?)
         }
         20 => delete_topics::handle(cx, decode(version, body)?),
+        21 => delete_records::handle(cx, decode(version, body)?),
         22 => init_producer_id::handle(cx, decode(version, body)?),
         23 => offset_for_leader_epoch::handle(cx, decode(version, body)?),
         29 if version == 0 => {
@@ -198,6 +203,7 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         43 => elect_leaders::handle(cx, decode(version, body)?),
         46 => list_partition_reassignments::handle(cx, decode(version, body)?),
         55 => describe_quorum::handle(cx, decode(version, body)?),
+        35 => describe_log_dirs::handle(cx, decode(version, body)?),
         60 => describe_cluster::handle(cx, decode(version, body)?),
         61 => describe_producers::handle(cx, decode(version, body)?),
         64 => unregister_broker::handle(cx, decode(version, body)?),

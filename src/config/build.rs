@@ -75,6 +75,7 @@ pub(super) fn config(
         minima: check::minima(&settings),
         log_flush_offset_checkpoint_interval_ms: settings
             .typed("log.flush.offset.checkpoint.interval.ms")?,
+        log_retention_check_interval_ms: settings.typed("log.retention.check.interval.ms")?,
         socket_request_max_bytes: settings.typed("socket.request.max.bytes")?,
         socket_listen_backlog_size: settings
             .explicit("socket.listen.backlog.size")

@@ -61,6 +61,7 @@ pub struct Config {
     /// For [`topic_keys::validate_with`].
     pub minima: Minima,
     pub log_flush_offset_checkpoint_interval_ms: Millis,
+    pub log_retention_check_interval_ms: Millis,
     pub socket_request_max_bytes: i32,
     /// `None` where nobody set it: the server has a default of its own (R39).
     pub socket_listen_backlog_size: Option<i32>,

@@ -63,9 +63,9 @@ keys! { pub const KEYS:
         "Whether remote segments are deleted when tiering is switched off.";
     NotYet Boolean "remote.storage.enable" = "false", Any, Dynamic:
         "Whether old segments move to remote storage.";
-    NotYet Long "retention.bytes" = "-1", Any, Dynamic, ["log.retention.bytes"]:
+    Honoured Long "retention.bytes" = "-1", Any, Dynamic, ["log.retention.bytes"]:
         "How many bytes each partition keeps; -1 for no limit.";
-    NotYet Long "retention.ms"
+    Honoured Long "retention.ms"
         = "604800000", AtLeast(-1), Dynamic, ["log.retention.ms", "log.retention.minutes", "log.retention.hours"]:
         "How long records are kept; -1 for ever.";
     Honoured Int "segment.bytes" = "1073741824", SegmentBytes, Dynamic, ["log.segment.bytes"]:

@@ -202,7 +202,7 @@ impl Log {
         Ok(())
     }
 
-    fn create_active(&mut self, now: Millis) -> Result<(), Error> {
+    pub(super) fn create_active(&mut self, now: Millis) -> Result<(), Error> {
         let base_offset = self.log_end_offset;
         let segment = Segment::create(&self.cx.files, &self.shared.path, base_offset)?;
         let allocated = if self.config.preallocate {
@@ -230,11 +230,12 @@ impl Log {
 
     /// Ends the active segment: trims it, writes its indexes and a producer snapshot at the
     /// offset the next one begins with. The syncs are left to the next flush.
-    fn seal_active(&mut self) -> Result<(), Error> {
+    pub(super) fn seal_active(&mut self) -> Result<(), Error> {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
         let closing = active.rule.close();
+        let largest = active.rule.largest();
         let sealed = Sealed {
             segment: active.segment.clone(),
             size: active.size,
@@ -249,6 +250,7 @@ impl Log {
         let snapshot = finished.and_then(|()| self.write_snapshot(self.log_end_offset, false));
         snapshot.map_err(|e| self.cx.write_failed(e))?;
         sealed.segment.seal(sealed.size);
+        sealed.segment.note_largest(largest);
         self.durability.sealed(sealed.clone());
         Arc::make_mut(&mut self.sealed).push(sealed);
         self.active = None;

@@ -12,7 +12,7 @@ use crate::log::Error;
 use crate::log::context::{LogContext, Shared};
 use crate::log::open::snapshots;
 use crate::log::recovery::{Kept, Recovered, Walked};
-use crate::log::segment::{Segment, file_name};
+use crate::log::segment::{SUFFIXES, Segment, file_name};
 
 /// Removes dropped segments and snapshots from the future, cuts torn bytes and index entries
 /// that were not verified, and writes the indexes of completed segments that were walked.
@@ -31,7 +31,7 @@ pub(super) fn apply(
     let mut dropped_bytes = 0;
     // The newest first: what remains is always a log without a hole.
     for (segment, length) in found.iter().skip(recovered.kept.len()).rev() {
-        for suffix in ["log", "index", "timeindex", "txnindex"] {
+        for suffix in SUFFIXES {
             remove(&segment.path(suffix))?;
         }
         dropped_bytes += length;

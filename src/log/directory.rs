@@ -198,6 +198,12 @@ impl LogDirectory {
         Ok(is_full)
     }
 
+    /// The size of the file system and what of it is free, in bytes.
+    pub fn space(&self) -> io::Result<(u64, u64)> {
+        let space = Space::of(&self.handle)?;
+        Ok((space.total_bytes, space.free_bytes))
+    }
+
     /// True once the directory may no longer be written: its I/O failed.
     pub fn is_offline(&self) -> bool {
         self.offline.get().is_some()

@@ -45,6 +45,9 @@ pub enum Error {
     /// The log was closed or its topic deleted.
     #[error("log {name} is closed")]
     Closed { name: String },
+    /// Retention took the files of a segment while it was read without the lock: ask again.
+    #[error("log {name} begins later than it did when this read began")]
+    Overtaken { name: String },
     /// The log was found damaged or unreadable when it was opened; its files are as they were.
     #[error("log {name} could not be opened")]
     Unavailable { name: String },
@@ -83,7 +86,7 @@ impl Error {
             | Error::Offline { .. }
             | Error::Unavailable { .. }
             | Error::WrongTopicId { .. } => ResponseError::KafkaStorageError,
-            Error::OutOfRange { .. } => ResponseError::OffsetOutOfRange,
+            Error::OutOfRange { .. } | Error::Overtaken { .. } => ResponseError::OffsetOutOfRange,
             Error::Closed { .. } => ResponseError::NotLeaderOrFollower,
             Error::Sequence(error) => match error {
                 ProducerError::OutOfOrderSequence { .. }

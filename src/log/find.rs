@@ -58,13 +58,15 @@ impl Segment {
 
     /// The largest timestamp of a sealed segment: the last entry of its time index.
     pub fn largest_timestamp(self: &Arc<Self>) -> Result<LargestTimestamp, Error> {
+        if let Some(known) = self.largest.get() {
+            return Ok(*known);
+        }
         let last = self.load()?.times.last().copied();
-        Ok(
-            last.map_or(LargestTimestamp::NONE, |entry| LargestTimestamp {
-                timestamp: entry.timestamp,
-                offset: self.offset_at(entry.relative_offset),
-            }),
-        )
+        let largest = last.map_or(LargestTimestamp::NONE, |entry| LargestTimestamp {
+            timestamp: entry.timestamp,
+            offset: self.offset_at(entry.relative_offset),
+        });
+        Ok(*self.largest.get_or_init(|| largest))
     }
 
     /// A walk over `[position, end)`; `position` must be a batch boundary.
@@ -288,7 +290,8 @@ impl Segment {
         }
         if wanted.everything {
             rebuilt.times.extend(rule.close());
-            if let Err(error) = self.replace_index_files(&rebuilt) {
+            let deleted = lock(&self.deleted);
+            if !*deleted && let Err(error) = self.replace_index_files(&rebuilt) {
                 warn!(%error, "rebuilt index is kept in memory only");
             }
         }

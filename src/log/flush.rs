@@ -118,6 +118,19 @@ impl Durability {
         self.reported = false;
     }
 
+    /// Completed segments that begin below `offset` have left the log, and with them the
+    /// snapshots there, which are returned to be removed; unless nothing newer is durable yet.
+    pub fn segments_gone(&mut self, offset: Offset) -> Vec<Offset> {
+        self.sealed.retain(|s| s.segment.base_offset() >= offset);
+        self.names += 1;
+        if self.recovery_point < offset {
+            return Vec::new();
+        }
+        let (below, kept) = self.snapshots.iter().partition(|&&at| at < offset);
+        self.snapshots = kept;
+        below
+    }
+
     pub fn epochs_changed(&mut self) {
         self.epochs_changed = true;
     }

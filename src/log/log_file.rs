@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -16,6 +17,8 @@ pub struct LogFile {
     path: PathBuf,
     files: Arc<Files>,
     descriptor: Mutex<Option<Arc<File>>>,
+    /// The file has got its deleted name.
+    deleted: AtomicBool,
     used: AtomicBool,
     /// Written since the last sync began.
     dirty: AtomicBool,
@@ -32,6 +35,7 @@ impl LogFile {
             path,
             files: files.clone(),
             descriptor: Mutex::new(None),
+            deleted: AtomicBool::new(false),
             used: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             closed_dirty: AtomicU32::new(0),
@@ -61,12 +65,28 @@ impl LogFile {
         if let Some(file) = &*slot {
             return Ok(file.clone());
         }
-        let file = self.files.open(&self.path, false);
+        let file = match self.is_deleted() {
+            true => self.files.open(&deleted_name(&self.path), false),
+            false => self.files.open(&self.path, false),
+        };
         let file = Arc::new(file.map_err(|e| Error::io("open", &self.path, e))?);
         *slot = Some(file.clone());
         drop(slot);
         self.admit();
         Ok(file)
+    }
+
+    /// Gives the file its deleted name; descriptors that are open stay valid, and so does opening
+    /// it again until it is unlinked.
+    pub fn rename_deleted(&self) -> io::Result<()> {
+        let _slot = lock(&self.descriptor);
+        self.files.rename(&self.path, &deleted_name(&self.path))?;
+        self.deleted.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
     }
 
     fn admit(self: &Arc<Self>) {
@@ -123,6 +143,13 @@ impl LogFile {
     }
 }
 
+/// The name of a file that retention has taken (Kafka: LogFileUtils.DELETED_FILE_SUFFIX).
+pub fn deleted_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".deleted");
+    PathBuf::from(name)
+}
+
 /// A sync of one log file.
 pub struct PendingSync {
     log_file: Arc<LogFile>,
@@ -139,7 +166,8 @@ impl PendingSync {
 
     /// `fdatasync`; nothing if nothing was written.
     pub fn run(&self) -> Result<(), Error> {
-        if !self.dirty {
+        // What retention has taken need not become durable, and may be gone.
+        if !self.dirty || self.log_file.is_deleted() {
             return Ok(());
         }
         let descriptor = match &self.descriptor {

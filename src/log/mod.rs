@@ -5,7 +5,7 @@
 //! leads, which acknowledgements a producer wants, or how far readers may see: callers say so.
 //!
 //! Files: [`append`] the write path and rolling · [`read`] offsets to bytes · [`lookup`]
-//! timestamps to offsets · [`open`] and [`recovery`] from files to a log · [`flush`] what makes
+//! timestamps to offsets · [`retention`] how a log begins later · [`open`] and [`recovery`] from files to a log · [`flush`] what makes
 //! it durable and when · [`segment`], [`index`], [`time_index`], [`walk`] one segment ·
 //! [`producers`], [`epochs`] what else a log knows · [`directory`], [`checkpoints`] what all
 //! logs share.
@@ -37,6 +37,7 @@ pub mod producers;
 pub mod read;
 pub mod recovery;
 pub mod replay;
+pub mod retention;
 pub mod retire;
 pub mod segment;
 pub mod small_files;
@@ -61,6 +62,7 @@ pub use hot_tail::HotTails;
 pub use lookup::{LookUp, TimestampedOffset};
 pub use open::{OpenAt, RecoveryReport};
 pub use read::{Chunks, ReadPlan, Records};
+pub use retention::{Detached, Retention};
 pub use retire::Deleted;
 
 use context::Shared;
@@ -97,6 +99,7 @@ pub struct LogConfig {
     /// `preallocate`: reserve a whole segment when it is created. Without it segments grow in
     /// steps of 16 MiB from 1 MiB on.
     pub preallocate: bool,
+    pub retention: Retention,
 }
 
 /// One partition's log. All `&mut self` methods and the short `&self` ones belong under the

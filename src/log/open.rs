@@ -423,6 +423,7 @@ impl Opening<'_> {
             Some(stored) => stored.clone(),
             None => epochs_of(found, recovered)?,
         };
+        cache.truncate_from_start(begins_at);
         // A clean stop keeps the epoch that began at the log end.
         let keep_below = match self.at.clean {
             true => recovered.next_offset + 1,

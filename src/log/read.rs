@@ -233,6 +233,11 @@ impl View {
         above.saturating_sub(1)
     }
 
+    /// Whether retention took the files of a segment since.
+    fn is_overtaken(&self) -> bool {
+        self.sealed.iter().any(|sealed| sealed.segment.is_deleted())
+    }
+
     fn segment_at(&self, base_offset: Offset) -> &Arc<Segment> {
         self.segment(self.segment_of(base_offset)).0
     }
@@ -243,6 +248,12 @@ impl View {
         match found {
             Ok(found) => Ok(found),
             Err(_) if self.truncations != self.shared.truncations() => Ok(or),
+            Err(error) if self.is_overtaken() => {
+                tracing::debug!(log = self.shared.name, %error, "read of what retention took");
+                Err(Error::Overtaken {
+                    name: self.shared.name.clone(),
+                })
+            }
             Err(error) if self.shared.is_shut() => {
                 tracing::debug!(log = self.shared.name, %error, "read of a closed log");
                 Err(Error::Closed {

@@ -10,7 +10,7 @@ use crate::log::open::{OpenAt, open_shared};
 use crate::log::partition_dirs::{Aside, DirectoryKind, parse_name};
 use crate::log::producers::ProducerStates;
 use crate::log::replay::Refill;
-use crate::log::segment::file_name;
+use crate::log::segment::{SUFFIXES, file_name};
 use crate::log::walk::Step;
 use crate::log::{EPOCHS_FILE, Error, Log};
 use crate::types::{Millis, Offset};
@@ -155,7 +155,7 @@ impl Log {
         let view = self.view();
         for index in (first..view.len()).rev() {
             let segment = view.segment(index).0;
-            for suffix in ["log", "index", "timeindex", "txnindex"] {
+            for suffix in SUFFIXES {
                 self.remove(&segment.path(suffix))?;
             }
         }

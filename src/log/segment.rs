@@ -5,21 +5,25 @@
 //! The indexes of the active segment are in memory and reach their files in bulk; those of a
 //! sealed segment are in their files only. (Kafka: LogSegment.)
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::log::Error;
 use crate::log::files::{Files, lock};
 use crate::log::index::{self, Entries, OffsetEntry};
-use crate::log::log_file::LogFile;
-use crate::log::time_index::TimeEntry;
+use crate::log::log_file::{LogFile, deleted_name};
+use crate::log::time_index::{LargestTimestamp, TimeEntry};
 use crate::types::Offset;
 
 /// The name of a segment's file: 20 digits and `suffix` (`log`, `index`, `timeindex`).
 pub fn file_name(base_offset: Offset, suffix: &str) -> String {
     format!("{base_offset:020}.{suffix}")
 }
+
+/// What the files of a segment end with.
+pub const SUFFIXES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
 
 pub struct Segment {
     base_offset: Offset,
@@ -30,6 +34,11 @@ pub struct Segment {
     /// The index files as last read; the cache may empty it.
     pub(super) loaded: Mutex<Option<Arc<LoadedIndexes>>>,
     pub(super) used: AtomicBool,
+    /// Of a sealed segment, once somebody asked.
+    pub(super) largest: OnceLock<LargestTimestamp>,
+    /// Held while the index files are written or renamed behind the back of the log. True once
+    /// all files have their deleted names.
+    pub(super) deleted: Mutex<bool>,
 }
 
 /// Both indexes while the segment is active; nothing in memory once it is sealed.
@@ -97,6 +106,8 @@ impl Segment {
             indexes: RwLock::new(indexes),
             loaded: Mutex::new(None),
             used: AtomicBool::new(false),
+            largest: OnceLock::new(),
+            deleted: Mutex::new(false),
         }
     }
 
@@ -111,6 +122,33 @@ impl Segment {
     /// The path of one of the segment's files.
     pub fn path(&self, suffix: &str) -> PathBuf {
         self.directory.join(file_name(self.base_offset, suffix))
+    }
+
+    /// Gives every file of a segment that left the log its deleted name and returns those names.
+    /// A file that is not there, because its whole directory got another name, is passed over.
+    pub fn rename_deleted(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut deleted = lock(&self.deleted);
+        let mut renamed = Vec::new();
+        for suffix in SUFFIXES {
+            let path = self.path(suffix);
+            let to = deleted_name(&path);
+            let outcome = match suffix {
+                "log" => self.log.rename_deleted(),
+                _ => self.files.rename(&path, &to),
+            };
+            match outcome {
+                Ok(()) => renamed.push(to),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Error::io("rename", &path, e)),
+            }
+        }
+        *deleted = true;
+        Ok(renamed)
+    }
+
+    /// Whether the files have their deleted names, or are gone.
+    pub fn is_deleted(&self) -> bool {
+        *lock(&self.deleted)
     }
 
     /// Adds what [`crate::log::index_rule::IndexRule::batch`] made of an append.
@@ -201,6 +239,11 @@ impl Segment {
     /// [`Segment::finish_indexes`]) and memory lets go of them.
     pub fn seal(&self, size: u64) {
         *self.write_indexes() = Indexes::Sealed { size };
+    }
+
+    /// Remembers the largest timestamp of a segment that has just been completed.
+    pub fn note_largest(&self, largest: LargestTimestamp) {
+        let _ = self.largest.set(largest); // never another one
     }
 
     pub(super) fn read_indexes(&self) -> RwLockReadGuard<'_, Indexes> {

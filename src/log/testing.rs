@@ -138,6 +138,11 @@ pub fn config() -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         file_delete_delay_ms: 60_000,
         preallocate: false,
+        retention: Retention {
+            delete: true,
+            ms: -1,
+            bytes: -1,
+        },
     }
 }
 

@@ -13,6 +13,10 @@ use crate::protocol::validate::ProduceRules;
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     pub cleanup: Cleanup,
+    /// −1: no limit.
+    pub retention_ms: i64,
+    /// −1: no limit.
+    pub retention_bytes: i64,
     pub segment_bytes: i32,
     pub segment_ms: i64,
     pub segment_jitter_ms: i64,
@@ -56,6 +60,8 @@ impl TopicConfig {
                 delete: policies().any(|one| one == "delete"),
                 compact: policies().any(|one| one == "compact"),
             },
+            retention_ms: values.long("retention.ms"),
+            retention_bytes: values.long("retention.bytes"),
             segment_bytes: values.int("segment.bytes"),
             segment_ms: values.long("segment.ms"),
             segment_jitter_ms: values.long("segment.jitter.ms"),

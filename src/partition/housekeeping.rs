@@ -1,5 +1,6 @@
-//! What must happen now and then, on one plain thread: checkpoint rounds, free space, producers
-//! that have been silent for long, and the remains of deleted topics.
+//! What must happen now and then, on one plain thread: checkpoint rounds, free space, retention,
+//! producers that have been silent for long, and the remains of what was deleted, removed at a
+//! pace that leaves the disk to those who wait for it.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,18 +10,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::manager::Partitions;
+use super::retention::ClockGuard;
 use crate::clock::Clock;
 use crate::config::{Config, DynamicConfig};
 use crate::types::Millis;
 
-/// Free space and deleted topics are looked at this often.
-const SPACE_CHECK_MS: Millis = 10_000;
+/// Free space and what is to be unlinked are looked at this often: clients of a full disk go on
+/// within 5 s of its having room (storage.md section 17).
+const SPACE_CHECK_MS: Millis = 2_000;
+/// A start does not begin with retention (Kafka: log.initial.task.delay.ms).
+const FIRST_RETENTION_MS: Millis = 30_000;
+/// Removing goes on for so long at a time, with a pause: 10,000 segments that expire at once must
+/// not be felt by producers.
+const REMOVE_FOR_MS: Millis = 5;
+const REMOVE_PAUSE_MS: Millis = 20;
 /// Producers are expired this often (Kafka: PRODUCER_ID_EXPIRATION_CHECK_INTERVAL).
 const PRODUCER_EXPIRY_MS: Millis = 600_000;
 
 /// The thread; ended by [`Housekeeping::stop`] or when dropped.
 pub struct Housekeeping {
-    stopping: Arc<(Mutex<bool>, Condvar)>,
+    alarm: Arc<Alarm>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -31,20 +40,26 @@ impl Housekeeping {
         dynamic: watch::Receiver<Arc<DynamicConfig>>,
         clock: Clock,
     ) -> io::Result<Housekeeping> {
-        let stopping = Arc::new((Mutex::new(false), Condvar::new()));
+        let alarm = partitions.alarm().clone();
+        let now = clock.monotonic_ms();
         let chores = Chores {
             partitions,
             dynamic,
             checkpoints: Every::new(config.log_flush_offset_checkpoint_interval_ms),
             space: Every::new(SPACE_CHECK_MS),
             producers: Every::new(PRODUCER_EXPIRY_MS),
+            retention: Every::beginning(
+                now + FIRST_RETENTION_MS.min(config.log_retention_check_interval_ms),
+                config.log_retention_check_interval_ms,
+            ),
+            clock_guard: ClockGuard::default(),
             clock,
         };
-        let signal = stopping.clone();
+        let of_thread = alarm.clone();
         let builder = std::thread::Builder::new().name("housekeeping".into());
-        let thread = builder.spawn(move || chores.run(&signal))?;
+        let thread = builder.spawn(move || chores.run(&of_thread))?;
         Ok(Housekeeping {
-            stopping,
+            alarm,
             thread: Some(thread),
         })
     }
@@ -52,17 +67,49 @@ impl Housekeeping {
 
 impl Drop for Housekeeping {
     fn drop(&mut self) {
-        *self
-            .stopping
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
-        self.stopping.1.notify_one();
+        self.alarm.ring(|rung| rung.stopping = true);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the housekeeping has panicked");
         }
+    }
+}
+
+/// Wakes the thread before its time.
+#[derive(Default)]
+pub struct Alarm {
+    rung: Mutex<Rung>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Rung {
+    stopping: bool,
+    /// Something is to be removed.
+    removals: bool,
+}
+
+impl Alarm {
+    pub fn removals(&self) {
+        self.ring(|rung| rung.removals = true);
+    }
+
+    fn ring(&self, set: impl FnOnce(&mut Rung)) {
+        set(&mut self.rung.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
+    }
+
+    /// Waits for so many ms or until something is rung; true at the stop.
+    fn wait(&self, ms: Millis) -> bool {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = Duration::from_millis(ms.max(1) as u64);
+        let waited = self
+            .changed
+            .wait_timeout_while(rung, wait, |rung| !rung.stopping && !rung.removals);
+        let mut rung = waited.unwrap_or_else(PoisonError::into_inner).0;
+        rung.removals = false;
+        rung.stopping
     }
 }
 
@@ -80,6 +127,10 @@ impl Every {
         }
     }
 
+    fn beginning(next: Millis, interval_ms: Millis) -> Every {
+        Every { interval_ms, next }
+    }
+
     fn is_due(&mut self, now: Millis) -> bool {
         let due = now >= self.next;
         if due {
@@ -95,26 +146,29 @@ struct Chores {
     checkpoints: Every,
     space: Every,
     producers: Every,
+    retention: Every,
+    clock_guard: ClockGuard,
     clock: Clock,
 }
 
 impl Chores {
-    fn run(mut self, (stopping, changed): &(Mutex<bool>, Condvar)) {
+    fn run(mut self, alarm: &Alarm) {
         self.clean_up();
         loop {
             self.round(self.clock.monotonic_ms());
-            let next = self
-                .checkpoints
-                .next
-                .min(self.space.next)
-                .min(self.producers.next);
-            let wait_ms = (next - self.clock.monotonic_ms()).max(1) as u64;
-            let stop = stopping.lock().unwrap_or_else(PoisonError::into_inner);
-            if *stop {
-                return;
-            }
-            let waited = changed.wait_timeout(stop, Duration::from_millis(wait_ms));
-            if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            let chores = [
+                &self.checkpoints,
+                &self.space,
+                &self.producers,
+                &self.retention,
+            ];
+            let next = chores.into_iter().map(|chore| chore.next).min();
+            let until_next = next.unwrap_or(0) - self.clock.monotonic_ms();
+            let wait_ms = match self.partitions.remove_for(REMOVE_FOR_MS) {
+                true => until_next.min(REMOVE_PAUSE_MS),
+                false => until_next,
+            };
+            if alarm.wait(wait_ms) {
                 return;
             }
         }
@@ -143,10 +197,10 @@ impl Chores {
                 if let Err(error) = volume.log.directory.check_space() {
                     tracing::warn!(%path, %error, "free space unknown");
                 }
-                if let Err(error) = volume.unlink_due(now) {
-                    tracing::warn!(%path, %error, "files of a deleted topic stay");
-                }
             }
+        }
+        if self.retention.is_due(now) {
+            self.retain(now);
         }
         if self.producers.is_due(now) {
             let wall = self.clock.wall_ms();
@@ -155,5 +209,16 @@ impl Chores {
                 partition.expire_producers(wall, expiration_ms);
             }
         }
+    }
+    fn retain(&mut self, now: Millis) {
+        let wall = self.clock.wall_ms();
+        let (by_time, jump) = self.clock_guard.pass(wall, now);
+        if let Some(ahead_ms) = jump {
+            tracing::warn!(
+                ahead_ms,
+                "the wall clock was set ahead: retention by time pauses for as long, 24 h at most"
+            );
+        }
+        self.partitions.retain(by_time, wall);
     }
 }

@@ -1,11 +1,13 @@
 //! All partitions led by this broker: found by name or topic id, made and unmade as the metadata
 //! image says. Knows which log directory holds which partition; knows no request.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
+use super::housekeeping::Alarm;
 use super::volume::Volume;
 use super::{Partition, PartitionArgs};
 use crate::clock::Clock;
@@ -14,7 +16,7 @@ use crate::error::ResponseError;
 use crate::log::Error;
 use crate::metadata::image::{Image, PartitionImage, TopicImage};
 use crate::metadata::topic_config::TopicConfig;
-use crate::types::{BrokerId, TopicId, TopicPartition};
+use crate::types::{BrokerId, Millis, TopicId, TopicPartition};
 
 /// See the module.
 pub struct Partitions {
@@ -24,6 +26,9 @@ pub struct Partitions {
     clock: Clock,
     volumes: Vec<Arc<Volume>>,
     topics: RwLock<Topics>,
+    /// Partitions with segments below their start.
+    to_remove: Mutex<VecDeque<Arc<Partition>>>,
+    alarm: Arc<Alarm>,
 }
 
 #[derive(Default)]
@@ -55,7 +60,13 @@ impl Partitions {
             clock,
             volumes,
             topics,
+            to_remove: Mutex::default(),
+            alarm: Arc::default(),
         }
+    }
+
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
     }
 
     /// R186: an unknown name is 3, a partition that is known but not led here is 6.
@@ -264,7 +275,7 @@ impl Partitions {
         }
         self.volumes
             .iter()
-            .for_each(|volume| volume.write_checkpoints());
+            .for_each(|volume| _ = volume.write_checkpoints());
     }
 
     /// Clean stop: every opened log is closed, then checkpointed. Fails with the first log that
@@ -275,8 +286,51 @@ impl Partitions {
         let outcome = closed.collect::<Vec<_>>().into_iter().collect();
         self.volumes
             .iter()
-            .for_each(|volume| volume.write_checkpoints());
+            .for_each(|volume| _ = volume.write_checkpoints());
         outcome
+    }
+
+    /// A pass of retention over all partitions. The starts it moved are durable on return; the
+    /// segments below them go with [`Partitions::remove_for`].
+    pub(super) fn retain(&self, by_time: bool, now: Millis) {
+        let all = self.all().into_iter();
+        let losing: Vec<_> = all.filter(|p| p.retain(by_time, now)).collect();
+        if !losing.is_empty() {
+            self.checkpoint();
+            self.to_remove().extend(losing);
+        }
+    }
+
+    /// The partition has segments below its start.
+    pub fn remove_soon(&self, partition: &Arc<Partition>) {
+        self.to_remove().push_back(partition.clone());
+        self.alarm.removals();
+    }
+
+    /// Takes segments below their logs' starts away and unlinks what is due, for about so many
+    /// ms. True if there is more to be done now.
+    pub(super) fn remove_for(&self, ms: Millis) -> bool {
+        let until = self.clock.monotonic_ms() + ms;
+        let has_time = || self.clock.monotonic_ms() < until;
+        while has_time() {
+            let Some(partition) = self.to_remove().pop_front() else {
+                break;
+            };
+            if partition.remove_segments(self.clock.wall_ms(), self.clock.monotonic_ms()) {
+                self.to_remove().push_back(partition);
+            }
+        }
+        let mut is_done = self.to_remove().is_empty();
+        for volume in &self.volumes {
+            is_done &= volume.unlink_due(self.clock.monotonic_ms(), has_time);
+        }
+        !is_done
+    }
+
+    fn to_remove(&self) -> MutexGuard<'_, VecDeque<Arc<Partition>>> {
+        self.to_remove
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn volumes(&self) -> &[Arc<Volume>] {

@@ -5,9 +5,11 @@
 pub mod fetch_session;
 pub mod housekeeping;
 pub mod leader;
+pub mod log_dirs;
 pub mod manager;
 mod offsets;
 mod producers;
+pub mod retention;
 mod settings;
 pub mod volume;
 mod wait;
@@ -18,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::ResponseError;
 use crate::log::flush::Purpose;
 use crate::log::flusher::Flushable;
+use crate::log::retention::IdleLog;
 use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
@@ -27,7 +30,7 @@ use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 
 pub use leader::Leader;
 pub use offsets::{FoundOffset, OffsetQuery};
-use volume::{CheckpointedOffsets, Volume};
+use volume::{CheckpointedOffsets, Remains, Volume};
 use wait::WaitList;
 pub use wait::{Isolation, Until, Wait};
 
@@ -58,6 +61,8 @@ struct State {
     waiters: WaitList,
     /// The end of the newest append that may not be acknowledged before it is synced.
     sync_awaited: Offset,
+    /// What retention saw of the files of an unopened log.
+    idle: Option<IdleLog>,
     /// The topic is deleted; requests that still hold the partition are told so.
     closed: bool,
 }
@@ -139,6 +144,7 @@ impl Partition {
             log: LogState::Unopened(args.open_at),
             waiters: WaitList::default(),
             sync_awaited: 0,
+            idle: None,
             closed: false,
         };
         Partition {
@@ -193,7 +199,10 @@ impl Partition {
             }
         };
         match renamed {
-            Ok(Some(path)) => self.volume.unlink_at(path, now + delay_ms),
+            Ok(Some(path)) => {
+                let remains = [Remains::Directory(path)];
+                self.volume.unlink_at(now.saturating_add(delay_ms), remains);
+            }
             Ok(None) => {}
             // The metadata knows no such topic any more: the next start sets the files aside.
             Err(error) => {
@@ -312,23 +321,32 @@ impl Partition {
     /// Reads whole batches below what the reader may see (R75, R76, R83, R86). Only the plan is
     /// made under the lock; file calls follow without it.
     pub fn read(&self, at: &ReadAt) -> Result<ReadResult, ResponseError> {
-        let (progress, plan) = match self.plan_read(at)? {
-            Planned::Read(progress, plan) => (progress, plan),
-            Planned::Diverged(progress, epoch_end) => {
-                let records = Records::empty(at.offset);
-                return Ok(ReadResult {
-                    progress,
-                    records,
-                    diverging: Some(epoch_end),
-                });
+        let mut planned = self.plan_read(at)?;
+        loop {
+            let (progress, plan) = match planned {
+                Planned::Read(progress, plan) => (progress, plan),
+                Planned::Diverged(progress, epoch_end) => {
+                    let records = Records::empty(at.offset);
+                    return Ok(ReadResult {
+                        progress,
+                        records,
+                        diverging: Some(epoch_end),
+                    });
+                }
+            };
+            match plan.run() {
+                Ok(records) => {
+                    return Ok(ReadResult {
+                        progress,
+                        records,
+                        diverging: None,
+                    });
+                }
+                // Now the log begins later, perhaps above what is asked for.
+                Err(log::Error::Overtaken { .. }) => planned = self.plan_read(at)?,
+                Err(error) => return Err(self.refusal(&error)),
             }
-        };
-        let records = plan.run().map_err(|error| self.refusal(&error))?;
-        Ok(ReadResult {
-            progress,
-            records,
-            diverging: None,
-        })
+        }
     }
 
     fn plan_read(&self, at: &ReadAt) -> Result<Planned, ResponseError> {

@@ -2,6 +2,7 @@
 
 use super::{Isolation, Partition};
 use crate::error::ResponseError;
+use crate::log::{self, LookUp, TimestampedOffset};
 use crate::types::{LeaderEpoch, Millis, Offset};
 
 /// What is looked for.
@@ -32,6 +33,25 @@ impl Partition {
         isolation: Isolation,
         current_leader_epoch: LeaderEpoch,
     ) -> Result<Option<FoundOffset>, ResponseError> {
+        loop {
+            match self.plan_find(query, isolation, current_leader_epoch)? {
+                Planned::Known(found) => return Ok(Some(found)),
+                Planned::LookUp(look_up) => match look_up.run() {
+                    Ok(found) => return Ok(found.map(FoundOffset::from)),
+                    // Retention took a segment meanwhile: the answer may lie above it.
+                    Err(log::Error::Overtaken { .. }) => {}
+                    Err(error) => return Err(self.refusal(&error)),
+                },
+            }
+        }
+    }
+
+    fn plan_find(
+        &self,
+        query: OffsetQuery,
+        isolation: Isolation,
+        current_leader_epoch: LeaderEpoch,
+    ) -> Result<Planned, ResponseError> {
         let mut state = self.lock();
         state.open(self)?;
         state.check_epoch(current_leader_epoch)?;
@@ -40,7 +60,7 @@ impl Partition {
         let log = state.log.get()?;
         let known = |offset| {
             let leader_epoch = log.epoch_of(offset).unwrap_or(progress.leader_epoch);
-            Ok(Some(FoundOffset {
+            Ok(Planned::Known(FoundOffset {
                 timestamp: -1,
                 offset,
                 leader_epoch,
@@ -53,12 +73,21 @@ impl Partition {
             OffsetQuery::MaxTimestamp => log.offset_of_max_timestamp(visible_end),
         };
         let look_up = look_up.map_err(|error| self.refusal(&error))?;
-        drop(state);
-        let found = look_up.run().map_err(|error| self.refusal(&error))?;
-        Ok(found.map(|found| FoundOffset {
+        Ok(Planned::LookUp(look_up))
+    }
+}
+
+enum Planned {
+    Known(FoundOffset),
+    LookUp(LookUp),
+}
+
+impl From<TimestampedOffset> for FoundOffset {
+    fn from(found: TimestampedOffset) -> FoundOffset {
+        FoundOffset {
             timestamp: found.timestamp,
             offset: found.offset,
             leader_epoch: found.leader_epoch.unwrap_or(-1),
-        }))
+        }
     }
 }

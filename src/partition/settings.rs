@@ -1,6 +1,6 @@
 //! What a topic's configuration means for its log.
 
-use crate::log::LogConfig;
+use crate::log::{LogConfig, Retention};
 use crate::metadata::topic_config::TopicConfig;
 
 pub fn log_config(config: &TopicConfig) -> LogConfig {
@@ -15,5 +15,10 @@ pub fn log_config(config: &TopicConfig) -> LogConfig {
         timestamp_type: config.timestamp_type,
         file_delete_delay_ms: config.file_delete_delay_ms,
         preallocate: config.preallocate,
+        retention: Retention {
+            delete: config.cleanup.delete,
+            ms: config.retention_ms,
+            bytes: config.retention_bytes,
+        },
     }
 }

@@ -1,6 +1,7 @@
 //! One log directory as partitions use it: its shared log context, its offset checkpoints, and
 //! which partition directories were found in it at the start.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,8 +29,10 @@ pub struct Volume {
     found: Mutex<HashMap<TopicPartition, Option<TopicId>>>,
     /// How many partitions were placed here.
     partitions: AtomicUsize,
-    /// Directories of deleted topics, each with the monotonic time to remove it.
-    to_unlink: Mutex<Vec<(Millis, PathBuf)>>,
+    /// What was deleted, each with the monotonic time to remove it.
+    to_unlink: Mutex<VecDeque<(Millis, Remains)>>,
+    /// Held by whoever writes a checkpoint round.
+    round: Mutex<()>,
     /// `None` once the broker stops.
     flusher: RwLock<Option<Flusher>>,
 }
@@ -54,6 +57,7 @@ impl Volume {
             found: Mutex::new(found),
             partitions: AtomicUsize::new(0),
             to_unlink: Mutex::default(),
+            round: Mutex::default(),
             flusher: RwLock::new(Some(flusher)),
         })
     }
@@ -131,19 +135,38 @@ impl Volume {
         }
     }
 
-    /// Removes a directory once `file.delete.delay.ms` is over; `at` is monotonic time.
-    pub fn unlink_at(&self, path: PathBuf, at: Millis) {
-        lock(&self.to_unlink).push((at, path));
+    /// Removes these at `at`, monotonic time, or as soon as the disk is full.
+    pub fn unlink_at(&self, at: Millis, remains: impl IntoIterator<Item = Remains>) {
+        let remains = remains.into_iter().map(|remains| (at, remains));
+        lock(&self.to_unlink).extend(remains);
     }
 
-    /// Removes what is due.
-    pub fn unlink_due(&self, now: Millis) -> io::Result<()> {
-        let due: Vec<_> = lock(&self.to_unlink)
-            .extract_if(.., |(at, _)| *at <= now)
-            .collect();
-        // One that fails must not keep the others; the next start tries it again.
-        let removed = due.iter().map(|(_, path)| remove_directory(path));
-        removed.collect::<Vec<_>>().into_iter().collect()
+    /// Removes what is due, for as long as there is time. False if something is left that is due.
+    pub fn unlink_due(&self, now: Millis, has_time: impl Fn() -> bool) -> bool {
+        let is_full = self.log.directory.is_full();
+        let mut due: VecDeque<_> = {
+            let mut to_unlink = lock(&self.to_unlink);
+            let (due, later) = to_unlink
+                .drain(..)
+                .partition(|(at, _)| is_full || *at <= now);
+            *to_unlink = later;
+            due
+        };
+        while has_time()
+            && let Some((at, remains)) = due.pop_front()
+        {
+            match remains.remove(&has_time) {
+                Ok(true) => {}
+                Ok(false) => due.push_front((at, remains)),
+                // One that fails must not keep the others; the next start tries it again.
+                Err(error) => {
+                    tracing::warn!(path = %remains.path().display(), %error, "deleted files stay");
+                }
+            }
+        }
+        let is_done = due.is_empty();
+        lock(&self.to_unlink).extend(due);
+        is_done
     }
 
     /// Removes what deleted topics left behind before the last stop. Not for the start-up path.
@@ -201,31 +224,43 @@ impl Volume {
         lock(&self.checkpoints).forget(partition);
     }
 
-    /// A checkpoint round. A failure takes the directory offline: a checkpoint that cannot be
-    /// written is as bad as data that cannot (storage.md section 12).
-    pub fn write_checkpoints(&self) {
+    /// A checkpoint round; true if everything noted before is durable. A failure takes the
+    /// directory offline: a checkpoint that cannot be written is as bad as data that cannot
+    /// (storage.md section 12).
+    pub fn write_checkpoints(&self) -> bool {
+        // Whoever comes while a round is written waits, and finds his offsets in it or writes
+        // the next one.
+        let _round = lock(&self.round);
         if self.log.directory.is_offline() {
-            return;
+            return false;
         }
         let Some(mut round) = lock(&self.checkpoints).begin_round() else {
-            return;
+            return true;
         };
         // The syncs of a round hold no lock that a deletion waits for.
-        let written = round.write();
+        let mut written = round.write();
+        if is_full(&written) && self.log.directory.release_reserve().unwrap_or(false) {
+            written = round.write();
+        }
         lock(&self.checkpoints).end_round(round);
-        if let Err(error) = written {
-            match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    self.log.directory.mark_full();
-                }
-                _ => {
-                    self.log
-                        .directory
-                        .mark_offline(format!("cannot write checkpoints: {error}"));
-                }
+        match &written {
+            Ok(()) => {}
+            Err(_) if is_full(&written) => self.log.directory.mark_full(),
+            Err(error) => {
+                let cause = format!("cannot write checkpoints: {error}");
+                self.log.directory.mark_offline(cause);
             }
         }
+        written.is_ok()
     }
+}
+
+fn is_full(written: &io::Result<()>) -> bool {
+    let kind = written.as_ref().err().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    )
 }
 
 /// What the checkpoints keep of a partition.
@@ -236,12 +271,49 @@ pub struct CheckpointedOffsets {
     pub high_watermark: Offset,
 }
 
-/// Gone already is as good: the clean-up after a start takes all that is set aside.
-fn remove_directory(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+/// What is left of something deleted, under a name of its own.
+#[derive(Debug)]
+pub enum Remains {
+    /// The directory of a partition.
+    Directory(PathBuf),
+    /// A file of a segment.
+    File(PathBuf),
+}
+
+impl Remains {
+    fn path(&self) -> &Path {
+        match self {
+            Remains::Directory(path) | Remains::File(path) => path,
+        }
     }
+
+    /// False if the time was up before all of it was gone. Gone already is as good: the next
+    /// start takes what is set aside.
+    fn remove(&self, has_time: impl Fn() -> bool) -> io::Result<bool> {
+        let removed = match self {
+            Remains::File(path) => std::fs::remove_file(path).map(|()| true),
+            Remains::Directory(path) => remove_directory(path, has_time),
+        };
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            other => other,
+        }
+    }
+}
+
+fn remove_directory(path: &Path, has_time: impl Fn() -> bool) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        if !has_time() {
+            return Ok(false);
+        }
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    std::fs::remove_dir(path).map(|()| true)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

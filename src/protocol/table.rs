@@ -112,7 +112,7 @@ pub static TABLE: &[Api] = &[
     api(18, "ApiVersions", 0, 4, 1).serves(),
     api(19, "CreateTopics", 0, 7, 1).with(LegacyUpTo(1)).serves(),
     api(20, "DeleteTopics", 0, 6, 1).with(LegacyUpTo(0)).serves(),
-    api(21, "DeleteRecords", 0, 2, 2),
+    api(21, "DeleteRecords", 0, 2, 2).serves(),
     api(22, "InitProducerId", 0, 5, 1).serves(),
     api(23, "OffsetForLeaderEpoch", 2, 4, 1).serves(),
     api(24, "AddPartitionsToTxn", 0, 5, 3),
@@ -126,7 +126,7 @@ pub static TABLE: &[Api] = &[
     api(32, "DescribeConfigs", 0, 4, 2).with(LegacyUpTo(0)),
     api(33, "AlterConfigs", 0, 2, 2),
     api(34, "AlterReplicaLogDirs", 1, 2, 4),
-    api(35, "DescribeLogDirs", 1, 4, 2),
+    api(35, "DescribeLogDirs", 1, 4, 2).serves(),
     api(36, "SaslAuthenticate", 0, 2, 5),
     api(37, "CreatePartitions", 0, 3, 2).serves(),
     api(38, "CreateDelegationToken", 1, 3, 5),
@@ -209,11 +209,13 @@ mod tests {
             18 => both::<ApiVersionsRequest, ApiVersionsResponse>(),
             19 => both::<CreateTopicsRequest, CreateTopicsResponse>(),
             20 => both::<DeleteTopicsRequest, DeleteTopicsResponse>(),
+            21 => both::<DeleteRecordsRequest, DeleteRecordsResponse>(),
             22 => both::<InitProducerIdRequest, InitProducerIdResponse>(),
             23 => both::<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(),
             29 => both::<DescribeAclsRequest, DescribeAclsResponse>(),
             30 => both::<CreateAclsRequest, CreateAclsResponse>(),
             31 => both::<DeleteAclsRequest, DeleteAclsResponse>(),
+            35 => both::<DescribeLogDirsRequest, DescribeLogDirsResponse>(),
             37 => both::<CreatePartitionsRequest, CreatePartitionsResponse>(),
             43 => both::<ElectLeadersRequest, ElectLeadersResponse>(),
             46 => both::<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(),
@@ -249,11 +251,13 @@ mod tests {
             18 ApiVersions 0..4
             19 CreateTopics 0..7
             20 DeleteTopics 0..6
+            21 DeleteRecords 0..2
             22 InitProducerId 0..5
             23 OffsetForLeaderEpoch 2..4
             29 DescribeAcls 0..3
             30 CreateAcls 0..3
             31 DeleteAcls 0..3
+            35 DescribeLogDirs 1..4
             37 CreatePartitions 0..3
             43 ElectLeaders 0..2
             46 ListPartitionReassignments 0..0

@@ -20,15 +20,15 @@ keys! { pub(super) const KEYS:
         "By how much the age of `log.roll.ms` is shortened at random, so that segments do not all roll together.";
     Honoured Int "log.roll.jitter.hours" = "0", AtLeast(0), ReadOnly:
         "`log.roll.jitter.ms` in hours.";
-    NotYet Long "log.retention.ms" = null, Any, Dynamic:
+    Honoured Long "log.retention.ms" = null, Any, Dynamic:
         "How long records are kept; -1 for ever. Unset, `log.retention.minutes` decides, then `log.retention.hours`.";
-    NotYet Int "log.retention.minutes" = null, Any, ReadOnly:
+    Honoured Int "log.retention.minutes" = null, Any, ReadOnly:
         "`log.retention.ms` in minutes.";
-    NotYet Int "log.retention.hours" = "168", Any, ReadOnly:
+    Honoured Int "log.retention.hours" = "168", Any, ReadOnly:
         "`log.retention.ms` in hours.";
-    NotYet Long "log.retention.bytes" = "-1", Any, Dynamic:
+    Honoured Long "log.retention.bytes" = "-1", Any, Dynamic:
         "How many bytes each partition keeps; -1 for no limit.";
-    NotYet Long "log.retention.check.interval.ms" = "300000", AtLeast(1), ReadOnly:
+    Honoured Long "log.retention.check.interval.ms" = "300000", AtLeast(1), ReadOnly:
         "How often segments are checked for deletion.";
     NotYet List "log.cleanup.policy" = "delete", OneOf(&["compact", "delete"]), Dynamic:
         "What happens to old records: `delete`, `compact`, or both.";

@@ -188,6 +188,9 @@ pub(super) fn sync_logs(cx: &LogContext, syncs: &[PendingSync]) -> Result<(), Er
 }
 
 pub(super) fn sync_indexes(cx: &LogContext, segment: &Segment) -> Result<(), Error> {
+    if segment.is_deleted() {
+        return Ok(());
+    }
     for suffix in ["timeindex", "index"] {
         let path = segment.path(suffix);
         let synced = cx.files.sync_path(&path);

@@ -30,6 +30,8 @@ use super::calls::{
     produce_request, text, topic_name,
 };
 use super::client::{CLIENT_ID, message};
+use super::delete_records::delete_records_request;
+use super::log_dirs::describe_log_dirs_request;
 
 pub struct Specimen {
     /// API and version.
@@ -78,6 +80,10 @@ pub fn specimens(topic: &Topic) -> Vec<Specimen> {
     all.extend((2..=4).map(|v| specimen("OffsetForLeaderEpoch", v, &epoch_request(topic))));
     let describe = DescribeClusterRequest::default();
     all.extend((0..=2).map(|v| specimen("DescribeCluster", v, &describe)));
+    let deletion = delete_records_request(&topic.name, &[(0, 0)]);
+    all.extend((0..=2).map(|v| specimen("DeleteRecords", v, &deletion)));
+    let directories = describe_log_dirs_request(&[(&topic.name, &[0])]);
+    all.extend((1..=4).map(|v| specimen("DescribeLogDirs", v, &directories)));
     let find = FindCoordinatorRequest::default();
     let one = find.clone().with_key(text("group"));
     all.extend((0..=3).map(|v| specimen("FindCoordinator", v, &one)));
