@@ -14,7 +14,6 @@ mod delete_topics;
 mod describe_acls;
 mod describe_cluster;
 mod describe_log_dirs;
-mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
