@@ -16,6 +16,9 @@ const TOPICS: [&str; 2] = ["first", "second"];
 const METADATA_LOG: &str = "__cluster_metadata-0";
 const DERIVED: [&str; 3] = ["index", "timeindex", "snapshot"];
 const RECORDS_PER_BATCH: usize = 12;
+/// A snapshot is due after 20 MiB of metadata; each partition takes at least 100 bytes.
+const SNAPSHOT_ROUNDS: usize = 24;
+const MANY_PARTITIONS: i32 = 9_000;
 /// In lower case; no line of the tool may contain one.
 const COMPLAINTS: [&str; 10] = [
     "mismatch",
@@ -37,6 +40,50 @@ fn kafkas_own_tool_finds_no_fault_in_our_files() {
         return;
     };
     judge(&kafka).expect("files that Kafka reads");
+}
+
+#[test]
+fn kafkas_own_tool_reads_our_metadata_snapshots() -> Result<()> {
+    let Some(kafka) = kafka() else {
+        eprintln!("skipped: Kafka's jars are not installed, scripts/setup does it");
+        return Ok(());
+    };
+    let directory = tempfile::tempdir()?;
+    let mut site = Site::new(&newest_build()?, directory.path())?;
+    let broker = site.start()?;
+    let mut connection = Connection::open(&site.bootstrap)?;
+    let kept = [("retention.ms", "-1")];
+    connection.create_topic("kept", 3, &kept)?.expect("created");
+    let log = site.data().join(METADATA_LOG);
+    let mut snapshot = None;
+    for round in 0..SNAPSHOT_ROUNDS {
+        let name = format!("large-{round}");
+        connection
+            .create_topic(&name, MANY_PARTITIONS, &[])?
+            .expect("created");
+        connection.delete_topic(&name)?.expect("deleted");
+        let files = log.read_dir()?.flatten().map(|entry| entry.path());
+        let mut snapshots =
+            files.filter(|path| path.extension().is_some_and(|e| e == "checkpoint"));
+        snapshot = snapshots.next();
+        if snapshot.is_some() {
+            break;
+        }
+    }
+    broker.stop()?;
+    let snapshot = snapshot.context("no snapshot")?;
+    let said = dump(&kafka, &[snapshot], &["--cluster-metadata-decoder"])?;
+    for record in [
+        "SnapshotHeader",
+        "FEATURE_LEVEL_RECORD",
+        "REGISTER_BROKER_RECORD",
+        "\"name\":\"kept\"",
+        "\"name\":\"retention.ms\",\"value\":\"-1\"",
+        "SnapshotFooter",
+    ] {
+        ensure!(said.contains(record), "no {record} in:\n{said}");
+    }
+    Ok(())
 }
 
 fn judge(kafka: &Path) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What operators look at: the quorum, producers, transactions, ACLs, brokers (R139, R161, R162,
 //! R164).
 
+use anyhow::Result;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
@@ -11,11 +12,12 @@ use kafka_protocol::messages::{
     DescribeProducersRequest, DescribeQuorumRequest, DescribeTransactionsRequest,
     FindCoordinatorRequest, ListTransactionsRequest, UnregisterBrokerRequest,
 };
+use protocol_tests::torture::{Site, newest_build};
 
 use super::batch::{Batch, T0};
-use super::calls::{poll, text, topic_name, unused_name};
+use super::calls::{Topic, new_topic, poll, text, topic_name, unused_name};
 use super::client::Client;
-use super::{Subject, subject};
+use super::{Subject, ottla_only, subject};
 
 const UNKNOWN: &str = "This server does not host this topic-partition.";
 
@@ -332,4 +334,39 @@ fn r164_a_broker_that_is_not_registered_cannot_be_unregistered() {
         let sentence = format!("Broker ID {id} is not currently registered");
         assert_eq!(answer.error_message.as_deref(), Some(&*sentence));
     }
+}
+
+#[test]
+fn r164_a_broker_that_forgets_itself_leads_nothing_until_it_starts_again() -> Result<()> {
+    if ottla_only("the shared broker would be lost").is_none() {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let mut site = Site::new(&newest_build()?, directory.path())?;
+    let broker = site.start()?;
+    let mut client = Client::connect(&site.bootstrap);
+    let created = client.create_topic(new_topic("r164"));
+    let topic = Topic {
+        name: "r164".to_owned(),
+        id: created.topic_id,
+    };
+    let producer = client.producer_id();
+    client.append(&topic, &Batch::numbered(3).by_producer(producer, 0, 0));
+    let described = client.call(2, &DescribeClusterRequest::default());
+    let request = UnregisterBrokerRequest::default().with_broker_id(described.brokers[0].broker_id);
+    assert_eq!(client.call(0, &request).error_code, 0);
+    assert_eq!(client.call(0, &request).error_code, 102);
+
+    let described = client.call(2, &DescribeClusterRequest::default());
+    assert!(described.brokers.is_empty());
+    assert_eq!(client.metadata(&topic.name).partitions[0].error_code, 5);
+    assert_eq!(client.produce(&topic, &Batch::numbered(1)).error_code, 6);
+    broker.stop()?;
+
+    let broker = site.start()?;
+    let mut client = Client::connect(&site.bootstrap);
+    assert_eq!(client.append(&topic, &Batch::numbered(1)), 3);
+    let retry = client.produce(&topic, &Batch::numbered(3).by_producer(producer, 0, 0));
+    assert_eq!((retry.error_code, retry.base_offset), (0, 0), "still known");
+    broker.stop()
 }
