@@ -1,0 +1,173 @@
+"""Rows about a broker's life rather than its load: start, stop, idle, memory, recovery."""
+
+import shutil
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+import subjects
+from stats import interval
+from subjects import Kafka, Ottla, Unavailable, load, pinned, terminate
+
+GIB = 1 << 30
+
+
+def status_kb(pid, field):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+def pss_kb(pid):
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def switches(pid):
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if "voluntary_ctxt_switches" in line and not line.startswith("non"):
+                total += int(line.split()[1])
+    return total
+
+
+def written_calls(pid):
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("syscw"):
+            return int(line.split()[1])
+    return 0
+
+
+def starts(runner, count, kafka_count):
+    """L1 and L15: exec to the first acknowledged record, SIGTERM to exit, empty directory."""
+    out = {"id": "L1", "title": "exec to first acknowledged record on an auto-created topic, empty directory; "
+           "L15: SIGTERM to exit", "unit": "ms"}
+    for kind, times in ((Ottla, count), (Kafka, kafka_count)):
+        first, stop = [], []
+        for _ in range(times):
+            broker = kind(runner.work, runner.pin)
+            try:
+                if kind is Kafka:
+                    broker.configure()
+                broker.bootstrap = broker.bootstrap or f"127.0.0.1:{subjects.free_port()}"
+                command = pinned(0, broker.command(), runner.pin)
+                result = load("first", "--bootstrap", broker.bootstrap, "--topic", "first", "--", *command,
+                              pin=runner.pin)
+                first.append(result["first_acknowledged_ns"] / 1e6)
+                stop.append(result["stop_ns"] / 1e6)
+            except Unavailable:
+                break
+            finally:
+                broker.stop()
+        out[kind.name] = interval(first)
+        out[f"{kind.name} p99"] = sorted(first)[int(len(first) * 0.99)] if first else None
+        out[f"{kind.name} stop"] = interval(stop)
+    out["floor"] = {"median": subjects.floor_once("start", "--count", 30, pin=runner.pin)["p50_ns"] / 1e6}
+    return out
+
+
+def idle(runner, seconds):
+    """L2: memory and wake-ups of an idle, empty broker."""
+    out = {"id": "L2", "title": "idle empty broker: PSS, wake-ups and write calls per second", "unit": "MB"}
+    for kind in (Ottla, Kafka):
+        broker = kind(runner.work, runner.pin)
+        try:
+            broker.start()
+            time.sleep(2)
+            before, written = switches(broker.pid), written_calls(broker.pid)
+            time.sleep(seconds)
+            out[kind.name] = {
+                "pss_mb": pss_kb(broker.pid) / 1024,
+                "wakeups_per_s": (switches(broker.pid) - before) / seconds,
+                "writes_per_s": (written_calls(broker.pid) - written) / seconds,
+                "threads": len(list(Path(f"/proc/{broker.pid}/task").iterdir())),
+            }
+        except Unavailable:
+            out[kind.name] = None
+        finally:
+            broker.stop()
+    return out
+
+
+def memory_under_load(runner, seconds):
+    """L3, shortened: anonymous memory after P2 and half a minute of it later."""
+    out = {"id": "L3", "title": f"anonymous memory under P2, after 1 s and {seconds} s", "unit": "MB"}
+    for name, broker in runner.brokers.items():
+        topic = broker.topic(100)
+        common = ["produce", "--bootstrap", broker.bootstrap, "--topic", topic, "--partitions", 100]
+        load(*common, "--run-ms", 1000, pin=runner.pin)
+        first = status_kb(broker.pid, "RssAnon") / 1024
+        # In an open loop, so that the disk is not what fills up.
+        load(*common, "--rate", 4000, "--run-ms", seconds * 1000, pin=runner.pin)
+        out[name] = {"first_mb": first, "last_mb": status_kb(broker.pid, "RssAnon") / 1024}
+        broker.forget(topic)
+    return out
+
+
+def recovery(runner, gib):
+    """L6: kill -9 with gigabytes in active segments, then exec to the first acknowledged record."""
+    out = {"id": "L6", "title": f"restart after kill -9 with {gib} GB in active segments", "unit": "ms"}
+    for kind in (Ottla, Kafka):
+        broker = kind(runner.work, runner.pin)
+        try:
+            broker.start()
+            topic = broker.topic(2 * gib)
+            load("produce", "--bootstrap", broker.bootstrap, "--topic", topic, "--partitions", 2 * gib,
+                 "--batch-bytes", 1040000, "--run-ms", 120000, "--bytes", gib * GIB, pin=runner.pin)
+            broker.child.kill()
+            broker.child.wait()
+            command = pinned(0, broker.command(), runner.pin)
+            start = time.monotonic()
+            broker.spawn(broker.command(), stdout=subprocess.DEVNULL, cwd=broker.home)
+            broker.wait_until_it_answers()
+            load("produce", "--bootstrap", broker.bootstrap, "--topic", topic, "--settle-ms", 0,
+                 "--batch-bytes", 1, "--bytes", 1, pin=runner.pin)
+            out[kind.name] = {
+                "ms": (time.monotonic() - start) * 1000,
+                "peak_mb": status_kb(broker.pid, "VmHWM") / 1024,
+                "read_mb": read_mb(broker.pid),
+            }
+        except Unavailable:
+            out[kind.name] = None
+        finally:
+            broker.stop()
+    return out
+
+
+def read_mb(pid):
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("rchar"):
+            return int(line.split()[1]) / (1 << 20)
+    return 0
+
+
+def connections(runner, count):
+    """L7: what idle connections keep."""
+    out = {"id": "L7", "title": f"{count} idle connections: broker memory for each", "unit": "KiB"}
+    for kind in (Ottla, Kafka):
+        broker = kind(runner.work, runner.pin)
+        try:
+            broker.start()
+            time.sleep(1)
+            load("topic", "--bootstrap", broker.bootstrap, "--topic", "one", pin=runner.pin)
+            before = status_kb(broker.pid, "VmRSS")
+            hold = subprocess.Popen(
+                pinned(1, [subjects.LOAD, "hold", "--bootstrap", broker.bootstrap, "--connections", count], runner.pin),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            hold.stdout.readline()
+            time.sleep(1)
+            after = status_kb(broker.pid, "VmRSS")
+            out[kind.name] = {"kib_each": (after - before) / count}
+            hold.communicate()
+        except Unavailable:
+            out[kind.name] = None
+        finally:
+            broker.stop()
+    slab = subjects.floor_once("accept", "--count", 2000, pin=runner.pin)
+    out["slab_kib_per_endpoint"] = slab["slab_bytes_per_endpoint"] / 1024
+    return out

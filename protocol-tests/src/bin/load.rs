@@ -1,0 +1,128 @@
+//! `load produce|fetch|tail|topic`: canned frames against any broker, one line of JSON as result.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use protocol_tests::client::Connection;
+use protocol_tests::load::{self, Batches, Target};
+use serde_json::{Value, json};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sends batches to the partitions in turn.
+    Produce {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        batches: Batches,
+        #[command(flatten)]
+        pace: load::Pace,
+    },
+    /// Reads what `produce` with the same batches has left, again and again.
+    Fetch {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        batches: Batches,
+        #[command(flatten)]
+        fetches: load::Fetches,
+    },
+    /// Produces at a rate while `--connections` consumers follow.
+    Tail {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        batches: Batches,
+        #[command(flatten)]
+        tail: load::Tail,
+    },
+    /// Starts a command and produces to a topic that does not exist: ms to the first
+    /// acknowledgement, then ms from SIGTERM to the exit.
+    First {
+        #[command(flatten)]
+        target: Target,
+        /// The broker's command line.
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Keeps idle connections until its input ends, and tells once they stand.
+    Hold {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Creates or deletes a topic.
+    Topic {
+        #[command(flatten)]
+        target: Target,
+        #[arg(long)]
+        delete: bool,
+        /// key=value
+        #[arg(long)]
+        config: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Value> {
+    match command {
+        Command::Produce {
+            target,
+            batches,
+            pace,
+        } => load::produce(&target, &batches, &pace),
+        Command::Fetch {
+            target,
+            batches,
+            fetches,
+        } => load::consume(&target, &batches, &fetches),
+        Command::Tail {
+            target,
+            batches,
+            tail,
+        } => load::tail(&target, &batches, &tail),
+        Command::First { target, command } => load::first_acknowledged(&target, &command),
+        Command::Hold { target } => load::hold(&target),
+        Command::Topic {
+            target,
+            delete,
+            config,
+        } => topic(&target, delete, &config),
+    }
+}
+
+fn topic(target: &Target, delete: bool, config: &[String]) -> Result<Value> {
+    let mut connection = Connection::open(&target.bootstrap)?;
+    if delete {
+        connection
+            .delete_topic(&target.topic)?
+            .map_err(|code| anyhow::anyhow!("deleting {}: {code:?}", target.topic))?;
+        return Ok(json!({}));
+    }
+    let config: Result<Vec<(&str, &str)>> = config
+        .iter()
+        .map(|pair| pair.split_once('=').context("a config is key=value"))
+        .collect();
+    let id = connection
+        .create_topic(&target.topic, target.partitions, &config?)?
+        .map_err(|code| anyhow::anyhow!("creating {}: {code:?}", target.topic))?;
+    Ok(json!({ "topic_id": format!("{id:?}") }))
+}
