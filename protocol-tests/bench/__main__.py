@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -104,8 +105,22 @@ def start_brokers(runner, options):
 
 def measure(runner, options):
     rows = []
+
+    def add(name, row):
+        """A row that fails is named with its reason; the others are still measured."""
+        say(name)
+        try:
+            rows.append(row())
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            say(f"{name} failed: {error}")
+            rows.append({"id": name, "failed": str(error)[-300:]})
+
     loads = [row for row in CPU_ROWS if is_wanted(options, row.id)]
-    under_load = [name for name in ("P9", "L3") if is_wanted(options, name)]
+    under_load = {
+        "P9": runner.acks_row,
+        "L3": lambda: lives.memory_under_load(runner, 5 if options.quick else 20),
+    }
+    under_load = {name: row for name, row in under_load.items() if is_wanted(options, name)}
     cold = None
     calibrated = calibration(runner)
     say(f"calibration: {calibrated}")
@@ -114,27 +129,20 @@ def measure(runner, options):
         for row in loads:
             if options.quick:
                 row.run_ms = min(row.run_ms, 800)
-            say(f"{row.id}: {row.title}")
-            rows.append(runner.cpu_row(row))
-        if is_wanted(options, "P9"):
-            say("P9")
-            rows.append(runner.acks_row())
-        if is_wanted(options, "L3"):
-            say("L3")
-            rows.append(lives.memory_under_load(runner, 5 if options.quick else 20))
+            add(row.id, lambda row=row: runner.cpu_row(row))
+        for name, row in under_load.items():
+            add(name, row)
     for broker in runner.brokers.values():
         broker.stop()
-    if is_wanted(options, "L1") or is_wanted(options, "L15"):
-        say("L1, L15")
-        rows.append(lives.starts(runner, *((10, 1) if options.quick else (40, 3))))
-    for name, row in {
+    alone = {
+        "L1": lambda: lives.starts(runner, *((10, 1) if options.quick else (40, 3))),
         "L2": lambda: lives.idle(runner, 5 if options.quick else 10),
         "L6": lambda: lives.recovery(runner, 1 if options.quick else 5),
         "L7": lambda: lives.connections(runner, 1000 if options.quick else 5000),
-    }.items():
-        if is_wanted(options, name):
-            say(name)
-            rows.append(row())
+    }
+    for name, row in alone.items():
+        if is_wanted(options, name) or (name == "L1" and is_wanted(options, "L15")):
+            add(name, row)
     return {"environment": report.environment(options), "calibration": calibrated, "kafka_cold_p1": cold, "rows": rows}
 
 

@@ -78,6 +78,9 @@ def others(rows):
     yield "| row | what | Ottla | Kafka | floor |"
     yield "|---|---|---|---|---|"
     for row in rows:
+        if "failed" in row:
+            yield f"| {row['id']} | failed: {row['failed']} | | | |"
+            continue
         match row["id"]:
             case "P9":
                 cells = ", ".join(f"{a}: {with_interval(row[f'acks={a}'])}" for a in ("0", "1", "all"))

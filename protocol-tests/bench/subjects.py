@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-OTTLA = TARGET / "release" / "ottla"
+OTTLA = Path(os.environ.get("OTTLA_BINARY", TARGET / "release" / "ottla")).resolve()
 LOAD = TARGET / "tools" / "load"
 FLOOR = TARGET / "tools" / "floor"
 KAFKA_LIB = Path(os.environ.get("KAFKA_HOME", TARGET / "test-tools" / "kafka")) / "lib"
