@@ -6,8 +6,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.Callable;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.CreateTopicsResult;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -22,7 +23,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** The broker under test and what every scenario does with it. Keys and values are bytes. */
 final class Cluster {
-    static final Duration PATIENCE = Duration.ofSeconds(20);
+    /** A real Kafka on a busy machine takes that long to come back from kill -9. */
+    static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private final String bootstrap;
     private final String prefix;
@@ -38,32 +40,51 @@ final class Cluster {
 
     /** Creates the scenario's topic with one partition and returns that partition. */
     TopicPartition create(String scenario) throws Exception {
-        try (Admin admin = admin()) {
+        try (AdminClient admin = admin()) {
             return create(admin, topic(scenario), 1).partition;
         }
     }
 
-    Created create(Admin admin, String topic, int partitions) throws Exception {
+    Created create(AdminClient admin, String topic, int partitions) throws Exception {
+        return create(admin, topic, partitions, Map.of());
+    }
+
+    Created create(AdminClient admin, String topic, int partitions, Map<String, String> configs) throws Exception {
         CreateTopicsResult result = admin.createTopics(
-                List.of(new NewTopic(topic, partitions, (short) 1)));
-        result.all().get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+                List.of(new NewTopic(topic, partitions, (short) 1).configs(configs)));
+        get(result.all());
         return new Created(new TopicPartition(topic, 0), result);
     }
 
     record Created(TopicPartition partition, CreateTopicsResult result) {}
 
-    Admin admin() {
+    /** A place in a partition for which one may ask the admin client. */
+    record At(Kind kind, long timestamp) {
+        enum Kind { EARLIEST, LATEST, MAX_TIMESTAMP, TIMESTAMP }
+    }
+
+    static <T> T get(Future<T> future) throws Exception {
+        return future.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    }
+
+    String bootstrap() {
+        return bootstrap;
+    }
+
+    AdminClient admin() {
         Properties p = common();
-        p.put("default.api.timeout.ms", "20000");
-        return Admin.create(p);
+        p.put("default.api.timeout.ms", "60000");
+        return AdminClient.create(p);
     }
 
     /** `overrides` alternates names and values. */
     Producer<byte[], byte[]> producer(String... overrides) {
         Properties p = common();
         p.put("acks", "all");
-        p.put("max.block.ms", "20000");
-        p.put("delivery.timeout.ms", "20000");
+        p.put("max.block.ms", "60000");
+        p.put("delivery.timeout.ms", "60000");
+        // The default since 2.1; before, the first error of a leader that is not yet there was final.
+        p.put("retries", "2147483647");
         for (int i = 0; i < overrides.length; i += 2) {
             p.put(overrides[i], overrides[i + 1]);
         }
@@ -72,24 +93,33 @@ final class Cluster {
 
     /** Reads `partition` without a group: position it before the first read. */
     Consumer<byte[], byte[]> consumer(TopicPartition partition) {
+        return consumer(List.of(partition));
+    }
+
+    /** `overrides` alternates names and values. */
+    Consumer<byte[], byte[]> consumer(List<TopicPartition> partitions, String... overrides) {
         Properties p = common();
-        p.put("default.api.timeout.ms", "20000");
+        p.put("default.api.timeout.ms", "60000");
         p.put("enable.auto.commit", "false");
         p.put("allow.auto.create.topics", "false");
         // Closing waits for the parked fetch: half a second per scenario by default.
         p.put("fetch.max.wait.ms", "50");
         // A wrong position must be an error, not a silent jump to the end.
         p.put("auto.offset.reset", "none");
+        for (int i = 0; i < overrides.length; i += 2) {
+            p.put(overrides[i], overrides[i + 1]);
+        }
         Consumer<byte[], byte[]> consumer =
                 new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-        consumer.assign(List.of(partition));
+        consumer.assign(partitions);
         return consumer;
     }
 
     private Properties common() {
         Properties p = new Properties();
         p.put("bootstrap.servers", bootstrap);
-        p.put("request.timeout.ms", "10000");
+        // 1.1 wants more than its session timeout of 10 s.
+        p.put("request.timeout.ms", "15000");
         return p;
     }
 
@@ -108,10 +138,14 @@ final class Cluster {
         while (records.size() < count) {
             Check.that(System.nanoTime() < deadline,
                     "only " + records.size() + " of " + count + " records arrived");
-            consumer.poll(Duration.ofMillis(500)).forEach(records::add);
+            Release.poll(consumer, 500).forEach(records::add);
         }
         Check.equal(records.size(), count, "records");
         return records;
+    }
+
+    static long firstOffset(Consumer<?, ?> consumer, TopicPartition partition) {
+        return consumer.beginningOffsets(Collections.singleton(partition)).get(partition);
     }
 
     static long endOffset(Consumer<?, ?> consumer, TopicPartition partition) {
@@ -128,7 +162,7 @@ final class Cluster {
                     .toList();
             producer.flush();
             for (var ack : pending) {
-                ack.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+                get(ack);
             }
         }
     }

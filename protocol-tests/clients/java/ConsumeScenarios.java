@@ -1,26 +1,36 @@
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
+import java.util.TreeMap;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 
 /** Where a consumer without a group may begin. */
 final class ConsumeScenarios {
+    private static final int PARTITIONS = 100;
+    private static final int IN_EACH = 10;
+
     private final Cluster cluster;
 
     ConsumeScenarios(Cluster cluster) {
         this.cluster = cluster;
     }
 
-    void addTo(Map<String, Main.Scenario> scenarios) {
-        scenarios.put("consume-earliest", this::earliest);
-        scenarios.put("consume-latest", this::latest);
-        scenarios.put("consume-from-offset", this::fromOffset);
-        scenarios.put("consume-from-timestamp", this::fromTimestamp);
+    void addTo(Scenarios scenarios) {
+        scenarios.add("consume-earliest", this::earliest);
+        scenarios.add("consume-latest", this::latest);
+        scenarios.add("consume-from-offset", this::fromOffset);
+        scenarios.add("consume-from-timestamp", this::fromTimestamp);
+        scenarios.add("many-partitions", this::manyPartitions);
     }
 
     private void earliest() throws Exception {
@@ -61,9 +71,8 @@ final class ConsumeScenarios {
         long base = System.currentTimeMillis() - 60_000;
         try (Producer<byte[], byte[]> producer = cluster.producer()) {
             for (int at : List.of(1000, 3000, 2000, 4000)) {
-                producer.send(new ProducerRecord<>(
-                                partition.topic(), 0, base + at, null, ("at " + at).getBytes()))
-                        .get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+                Cluster.get(producer.send(new ProducerRecord<>(
+                        partition.topic(), 0, base + at, null, ("at " + at).getBytes())));
             }
         }
         try (Consumer<byte[], byte[]> consumer = cluster.consumer(partition)) {
@@ -82,5 +91,43 @@ final class ConsumeScenarios {
                 .offsetsForTimes(Collections.singletonMap(partition, timestamp))
                 .get(partition);
         return found == null ? null : found.offset();
+    }
+
+    private void manyPartitions() throws Exception {
+        String topic = cluster.topic("many-partitions");
+        List<TopicPartition> partitions = new ArrayList<>();
+        for (int p = 0; p < PARTITIONS; p++) {
+            partitions.add(new TopicPartition(topic, p));
+        }
+        try (AdminClient admin = cluster.admin()) {
+            cluster.create(admin, topic, PARTITIONS);
+        }
+        // In flight: where a real Kafka is not leader yet, retries without idempotence change the order.
+        try (Producer<byte[], byte[]> producer =
+                cluster.producer("linger.ms", "20", "max.in.flight.requests.per.connection", "1")) {
+            List<Future<RecordMetadata>> acks = new ArrayList<>();
+            for (int n = 0; n < IN_EACH; n++) {
+                for (TopicPartition p : partitions) {
+                    byte[] value = (n + " of " + p.partition()).getBytes();
+                    acks.add(producer.send(new ProducerRecord<>(topic, p.partition(), null, value)));
+                }
+            }
+            for (Future<RecordMetadata> ack : acks) {
+                Cluster.get(ack);
+            }
+        }
+        Map<Integer, List<ConsumerRecord<byte[], byte[]>>> read = new TreeMap<>();
+        try (Consumer<byte[], byte[]> consumer = cluster.consumer(partitions)) {
+            consumer.seekToBeginning(partitions);
+            for (ConsumerRecord<byte[], byte[]> record : Cluster.read(consumer, PARTITIONS * IN_EACH)) {
+                read.computeIfAbsent(record.partition(), p -> new ArrayList<>()).add(record);
+            }
+        }
+        Check.equal(read.size(), PARTITIONS, "partitions read");
+        read.forEach((p, records) -> {
+            String[] wanted = new String[IN_EACH];
+            Arrays.setAll(wanted, n -> n + " of " + p);
+            Check.values(records, 0, wanted);
+        });
     }
 }

@@ -1,5 +1,4 @@
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -9,33 +8,38 @@ import java.util.concurrent.TimeoutException;
 
 /** The scenarios of ../README.md with whatever version of kafka-clients is on the class path. */
 public final class Main {
-    private static final int SCENARIO_DEADLINE_S = 40;
-
-    interface Scenario {
-        /** Throws to fail. */
-        void run() throws Exception;
-    }
+    private static final int SCENARIO_DEADLINE_S = 90;
 
     public static void main(String[] args) {
         String bootstrap = null;
         String prefix = null;
+        String topics = null;
         List<String> chosen = new ArrayList<>();
         for (int i = 0; i + 1 < args.length; i += 2) {
             switch (args[i]) {
                 case "--bootstrap" -> bootstrap = args[i + 1];
                 case "--prefix" -> prefix = args[i + 1];
                 case "--scenario" -> chosen.add(args[i + 1]);
+                case "--read-topics" -> topics = args[i + 1];
                 default -> usage();
             }
         }
         if (args.length % 2 != 0 || bootstrap == null || prefix == null) {
             usage();
         }
-        Map<String, Scenario> scenarios = scenarios(new Cluster(bootstrap, prefix));
+        Cluster cluster = new Cluster(bootstrap, prefix);
+        if (topics != null) {
+            new Formats(cluster).readTopics(List.of(topics.split(",")));
+            System.exit(0);
+        }
+        Map<String, Scenarios.DetailedScenario> scenarios = scenarios(cluster).byName;
         if (!scenarios.keySet().containsAll(chosen)) {
             usage();
         }
-        if (!chosen.isEmpty()) {
+        if (chosen.isEmpty()) {
+            // They need somebody at the other end.
+            scenarios.keySet().removeIf(name -> name.startsWith("restart-"));
+        } else {
             scenarios.keySet().retainAll(chosen);
         }
         scenarios.forEach(Main::report);
@@ -43,20 +47,23 @@ public final class Main {
         System.exit(0);
     }
 
-    private static Map<String, Scenario> scenarios(Cluster cluster) {
-        Map<String, Scenario> all = new LinkedHashMap<>();
+    private static Scenarios scenarios(Cluster cluster) {
+        Scenarios all = new Scenarios();
         new TopicScenarios(cluster).addTo(all);
         new ProduceScenarios(cluster).addTo(all);
         new ConsumeScenarios(cluster).addTo(all);
+        new AdminScenarios(cluster).addTo(all);
+        new ConfigScenarios(cluster).addTo(all);
+        new Formats(cluster).addTo(all);
+        new RestartScenarios(cluster).addTo(all);
         return all;
     }
 
-    private static void report(String name, Scenario scenario) {
-        CompletableFuture<Void> outcome = new CompletableFuture<>();
+    private static void report(String name, Scenarios.DetailedScenario scenario) {
+        CompletableFuture<String> outcome = new CompletableFuture<>();
         Thread thread = new Thread(() -> {
             try {
-                scenario.run();
-                outcome.complete(null);
+                outcome.complete(scenario.run());
             } catch (Throwable e) {
                 outcome.completeExceptionally(e);
             }
@@ -65,22 +72,28 @@ public final class Main {
         thread.start();
         String result;
         try {
-            outcome.get(SCENARIO_DEADLINE_S, TimeUnit.SECONDS);
-            result = "ok\t";
+            result = "ok\t" + outcome.get(SCENARIO_DEADLINE_S, TimeUnit.SECONDS);
         } catch (TimeoutException e) {
             thread.interrupt();
             result = "fail\tnot done within " + SCENARIO_DEADLINE_S + " s";
         } catch (ExecutionException e) {
-            e.getCause().printStackTrace();
-            result = "fail\t" + String.valueOf(e.getCause()).replaceAll("\\s+", " ");
+            result = failure(e.getCause());
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         }
         System.out.println(name + "\t" + result);
     }
 
+    private static String failure(Throwable e) {
+        if (e instanceof NotApplicable) {
+            return "n/a\t" + e.getMessage();
+        }
+        e.printStackTrace();
+        return "fail\t" + String.valueOf(e).replaceAll("\\s+", " ");
+    }
+
     private static void usage() {
-        System.err.println("usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]...");
+        System.err.println("usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]... | --read-topics TOPIC,...");
         System.exit(2);
     }
 }

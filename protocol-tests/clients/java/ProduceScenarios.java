@@ -1,19 +1,13 @@
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RecordTooLargeException;
-import org.apache.kafka.common.header.Header;
-import org.apache.kafka.common.header.internals.RecordHeader;
-import org.apache.kafka.common.record.TimestampType;
 
 /** What was produced comes back byte for byte, at the promised offset. */
 final class ProduceScenarios {
@@ -26,72 +20,44 @@ final class ProduceScenarios {
         this.cluster = cluster;
     }
 
-    void addTo(Map<String, Main.Scenario> scenarios) {
-        scenarios.put("produce-consume", this::produceConsume);
-        for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
-            scenarios.put("codec-" + codec, () -> codec(codec));
+    void addTo(Scenarios scenarios) {
+        scenarios.add("produce-consume", this::produceConsume);
+        for (String codec : Formats.CODECS) {
+            scenarios.add("codec-" + codec, () -> codec(codec));
         }
-        scenarios.put("idempotent-produce", this::idempotentProduce);
-        scenarios.put("record-at-limit", this::recordAtLimit);
-        scenarios.put("record-too-large", this::recordTooLarge);
+        scenarios.add("idempotent-produce", this::idempotentProduce);
+        scenarios.add("record-at-limit", this::recordAtLimit);
+        scenarios.add("record-too-large", this::recordTooLarge);
     }
 
-    private record Sample(byte[] key, byte[] value, List<Header> headers) {}
-
-    private static List<Sample> samples() {
-        byte[] everyByte = new byte[256];
-        for (int i = 0; i < everyByte.length; i++) {
-            everyByte[i] = (byte) i;
-        }
+    private static List<Formats.Sample> samples() {
         byte[] empty = {};
-        List<Header> headers = List.of(header("twice", "1"), header("other", "x"), header("twice", "2"),
-                header("empty", ""), new RecordHeader("null", (byte[]) null));
         return List.of(
-                new Sample("key".getBytes(), "value".getBytes(), headers),
-                new Sample(null, "no key".getBytes(), List.of()),
-                new Sample("no value".getBytes(), null, List.of()),
-                new Sample(empty, empty, List.of()),
-                new Sample(null, null, List.of()),
-                new Sample(new byte[] {0, -1}, everyByte, List.of()));
-    }
-
-    private static Header header(String key, String value) {
-        return new RecordHeader(key, value.getBytes());
+                new Formats.Sample("key".getBytes(), "value".getBytes(), Formats.everyKindOfHeader()),
+                new Formats.Sample(null, "no key".getBytes(), List.of()),
+                new Formats.Sample("no value".getBytes(), null, List.of()),
+                new Formats.Sample(empty, empty, List.of()),
+                new Formats.Sample(null, null, List.of()),
+                new Formats.Sample(new byte[] {0, -1}, Formats.everyByte(), List.of()));
     }
 
     private void produceConsume() throws Exception {
         TopicPartition partition = cluster.create("produce-consume");
-        List<Sample> samples = samples();
-        long minuteAgo = System.currentTimeMillis() - 60_000;
         try (Producer<byte[], byte[]> producer = cluster.producer()) {
-            List<Future<RecordMetadata>> acks = new ArrayList<>();
-            for (Sample s : samples) {
-                acks.add(producer.send(new ProducerRecord<>(
-                        partition.topic(), 0, minuteAgo + acks.size(), s.key, s.value, s.headers)));
-            }
-            promisedOffsets(acks);
-        }
-        List<ConsumerRecord<byte[], byte[]>> records = cluster.readAll(partition, samples.size());
-        for (int i = 0; i < samples.size(); i++) {
-            ConsumerRecord<byte[], byte[]> got = records.get(i);
-            Check.bytes(got.key(), samples.get(i).key, "key " + i);
-            Check.bytes(got.value(), samples.get(i).value, "value " + i);
-            Check.equal(List.of(got.headers().toArray()), samples.get(i).headers, "headers " + i);
-            Check.equal(got.timestamp(), minuteAgo + i, "timestamp " + i);
-            Check.equal(got.timestampType(), TimestampType.CREATE_TIME, "timestamp type");
-            Check.equal(got.offset(), (long) i, "offset");
+            Formats.roundTrip(cluster, producer, partition, samples());
         }
     }
 
     /** Every send is acknowledged, in order, from offset 0. */
-    private static void promisedOffsets(List<Future<RecordMetadata>> acks) throws Exception {
+    static void promisedOffsets(List<Future<RecordMetadata>> acks) throws Exception {
         for (int i = 0; i < acks.size(); i++) {
-            RecordMetadata ack = acks.get(i).get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+            RecordMetadata ack = Cluster.get(acks.get(i));
             Check.equal(ack.offset(), (long) i, "acknowledged offset");
         }
     }
 
     private void codec(String codec) throws Exception {
+        Formats.require(codec);
         TopicPartition partition = cluster.create("codec-" + codec);
         String[] values = numbered(200);
         try (Producer<byte[], byte[]> producer =
@@ -102,13 +68,13 @@ final class ProduceScenarios {
     }
 
     /** Values that every codec makes smaller. */
-    private static String[] numbered(int count) {
+    static String[] numbered(int count) {
         String[] values = new String[count];
         Arrays.setAll(values, i -> "record " + i + " " + "abcdefgh".repeat(10));
         return values;
     }
 
-    private static void send(Producer<byte[], byte[]> producer, TopicPartition partition, String... values)
+    static void send(Producer<byte[], byte[]> producer, TopicPartition partition, String... values)
             throws Exception {
         List<Future<RecordMetadata>> acks = new ArrayList<>();
         for (String value : values) {
@@ -136,7 +102,7 @@ final class ProduceScenarios {
             value[i] = (byte) i;
         }
         try (Producer<byte[], byte[]> producer = cluster.producer("max.request.size", "2000000")) {
-            producer.send(lone(partition, value)).get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+            Cluster.get(producer.send(lone(partition, value)));
         }
         Check.bytes(cluster.readAll(partition, 1).get(0).value(), value, "value");
     }
@@ -149,8 +115,7 @@ final class ProduceScenarios {
         TopicPartition partition = cluster.create("record-too-large");
         try (Producer<byte[], byte[]> producer = cluster.producer("max.request.size", "2000000")) {
             try {
-                producer.send(lone(partition, new byte[LARGEST_VALUE + 1]))
-                        .get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+                Cluster.get(producer.send(lone(partition, new byte[LARGEST_VALUE + 1])));
                 throw new AssertionError("accepted");
             } catch (ExecutionException e) {
                 Check.that(e.getCause() instanceof RecordTooLargeException, "got " + e.getCause());
@@ -158,8 +123,7 @@ final class ProduceScenarios {
                 Check.that(e.getCause().getMessage().contains("the server will accept"),
                         "refused by the client: " + e.getCause());
             }
-            producer.send(lone(partition, "fits".getBytes()))
-                    .get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+            Cluster.get(producer.send(lone(partition, "fits".getBytes())));
         }
         Check.values(cluster.readAll(partition, 1), 0, "fits");
     }

@@ -1,10 +1,8 @@
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -20,17 +18,17 @@ final class TopicScenarios {
         this.cluster = cluster;
     }
 
-    void addTo(Map<String, Main.Scenario> scenarios) {
-        scenarios.put("create-topic", this::createTopic);
-        scenarios.put("auto-create", this::autoCreate);
-        scenarios.put("delete-and-recreate", this::deleteAndRecreate);
+    void addTo(Scenarios scenarios) {
+        scenarios.add("create-topic", this::createTopic);
+        scenarios.add("auto-create", this::autoCreate);
+        scenarios.addWithDetail("delete-and-recreate", this::deleteAndRecreate);
     }
 
     private void createTopic() throws Exception {
         String topic = cluster.topic("create-topic");
-        try (Admin admin = cluster.admin()) {
+        try (AdminClient admin = cluster.admin()) {
             Cluster.Created created = cluster.create(admin, topic, 3);
-            Check.equal(created.result().numPartitions(topic).get(), 3, "partitions in the answer");
+            Release.checkAnswer(created.result(), topic, 3);
             try (Consumer<byte[], byte[]> consumer = cluster.consumer(created.partition())) {
                 Cluster.await("three partitions in the metadata",
                         () -> partitions(consumer, topic).equals(Set.of(0, 1, 2)));
@@ -58,27 +56,31 @@ final class TopicScenarios {
     private void autoCreate() throws Exception {
         TopicPartition partition = new TopicPartition(cluster.topic("auto-create"), 0);
         try (Producer<byte[], byte[]> producer = cluster.producer()) {
-            producer.send(new ProducerRecord<>(partition.topic(), "first try".getBytes()))
-                    .get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+            Cluster.get(producer.send(new ProducerRecord<>(partition.topic(), "first try".getBytes())));
         }
         Check.values(cluster.readAll(partition, 1), 0, "first try");
     }
 
-    private void deleteAndRecreate() throws Exception {
+    private String deleteAndRecreate() throws Exception {
         String topic = cluster.topic("delete-and-recreate");
-        try (Admin admin = cluster.admin()) {
+        try (AdminClient admin = cluster.admin()) {
             Cluster.Created first = cluster.create(admin, topic, 1);
             cluster.sendAsOneBatch(first.partition(), "old 0", "old 1", "old 2");
             cluster.readAll(first.partition(), 3);
 
-            admin.deleteTopics(List.of(topic)).all().get(Cluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+            Cluster.get(admin.deleteTopics(List.of(topic)).all());
             Cluster.await("topic gone", () -> !admin.listTopics().names().get().contains(topic));
 
             Cluster.Created second = cluster.create(admin, topic, 1);
             cluster.sendAsOneBatch(second.partition(), "new 0");
             Check.values(cluster.readAll(second.partition(), 1), 0, "new 0");
-            Check.that(!first.result().topicId(topic).get().equals(second.result().topicId(topic).get()),
+            Object oldId = Release.topicId(first.result(), topic);
+            if (oldId == null) {
+                return "does not know topic ids";
+            }
+            Check.that(!oldId.equals(Release.topicId(second.result(), topic)),
                     "the new topic has the old topic's id");
+            return "";
         }
     }
 }

@@ -1,28 +1,27 @@
-"""kafka-python, a client without a line of C."""
+"""The newest kafka-python, a client without a line of C."""
 
-import time
-from contextlib import closing, contextmanager
+import kafka_python_common as common
+from contract import PATIENCE_S, Cluster, Config, InvalidPartitions, TopicExists, UnknownTopic, equal, main
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
+from kafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.errors import MessageSizeTooLargeError, TopicAlreadyExistsError
-
-from scenarios import PATIENCE_S, MessageTooLarge, Record, TopicExists, equal, main
-
-CREATE_TIME = 0
+SPECS = {"earliest": OffsetSpec.EARLIEST, "latest": OffsetSpec.LATEST, "max-timestamp": OffsetSpec.MAX_TIMESTAMP}
 
 
-class Client:
-    # KafkaProducer.send raises TypeError and ValueError.
-    sends_null_headers = False
-    sends_null_key_with_null_value = False
+class Client(common.Client):
+    consumer_options = {"allow_auto_create_topics": False}
+    lists_max_timestamp = True
 
     def __init__(self, bootstrap):
-        self.common = {"bootstrap_servers": bootstrap, "request_timeout_ms": 10_000}
+        super().__init__(bootstrap)
         self.admin = KafkaAdminClient(**self.common)
 
-    def create_topic(self, topic, partitions):
-        options = {"num_partitions": partitions, "replication_factor": 1}
+    def idempotence(self, wanted):
+        return {"enable_idempotence": wanted, "delivery_timeout_ms": PATIENCE_S * 1000}
+
+    def create_topic(self, topic, partitions, configs={}):
+        options = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
         try:
             self.admin.create_topics({topic: options}, timeout_ms=PATIENCE_S * 1000)
         except TopicAlreadyExistsError as e:
@@ -44,97 +43,54 @@ class Client:
     def led_partitions(self, topic):
         return {p["partition_index"] for p in self.describe(topic)["partitions"] if p["leader_id"] >= 0}
 
-    def end_offset(self, topic):
-        partition = TopicPartition(topic, 0)
-        with closing(self.bare_consumer()) as consumer:
-            return consumer.end_offsets([partition])[partition]
+    def cluster(self):
+        described = self.admin.describe_cluster()
+        brokers = {(b["broker_id"], b["host"], b["port"]) for b in described["brokers"]}
+        return Cluster(described["cluster_id"], described["controller_id"], brokers)
 
-    def offset_at(self, topic, timestamp):
-        partition = TopicPartition(topic, 0)
-        with closing(self.bare_consumer()) as consumer:
-            found = consumer.offsets_for_times({partition: timestamp})[partition]
-        return found and found.offset
-
-    def bare_consumer(self):
-        return KafkaConsumer(
-            **self.common,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            allow_auto_create_topics=False,
-            fetch_max_wait_ms=50,
-        )
-
-    @contextmanager
-    def consumer(self, topic, start):
-        partition = TopicPartition(topic, 0)
-        with closing(self.bare_consumer()) as consumer:
-            consumer.assign([partition])
-            if start == "earliest":
-                consumer.seek_to_beginning(partition)
-            elif start == "latest":
-                consumer.seek_to_end(partition)
-            else:
-                consumer.seek(partition, start)
-            consumer.position(partition)  # seeking is lazy; this looks the position up now
-            yield Reader(consumer)
-
-    @contextmanager
-    def producer(self, codec="none", idempotent=True, linger_ms=0, batch_size=16384, max_request_size=1_000_000):
-        producer = KafkaProducer(
-            **self.common,
-            acks="all",
-            max_block_ms=PATIENCE_S * 1000,
-            delivery_timeout_ms=PATIENCE_S * 1000,
-            compression_type=None if codec == "none" else codec,
-            enable_idempotence=idempotent,
-            linger_ms=linger_ms,
-            batch_size=batch_size,
-            max_request_size=max_request_size,
-        )
+    def create_partitions(self, topic, total):
         try:
-            yield Sender(producer)
-        finally:
-            producer.close(timeout=PATIENCE_S)
+            self.admin.create_partitions({topic: total})
+        except InvalidPartitionsError as e:
+            raise InvalidPartitions from e
 
+    def described(self, kind, name):
+        answer = self.admin.describe_configs([ConfigResource(kind, name)], config_filter="all")
+        return {
+            name: Config(c["value"], c["config_source"] == "DEFAULT_CONFIG", c["read_only"])
+            for name, c in answer[kind.lower()][name].items()
+        }
 
-class Sender:
-    def __init__(self, producer):
-        self.producer = producer
+    def topic_configs(self, topic):
+        # The library drops the error and answers with no configs at all.
+        configs = self.described("TOPIC", topic)
+        if not configs:
+            raise UnknownTopic
+        return configs
 
-    def send(self, topic, records):
-        # The client's own size check raises here, not from the future.
-        acks = [
-            self.producer.send(
-                topic, partition=0, key=r.key, value=r.value, headers=r.headers, timestamp_ms=r.timestamp
-            )
-            for r in records
-        ]
-        self.producer.flush(timeout=PATIENCE_S)
-        try:
-            return [ack.get(timeout=PATIENCE_S).offset for ack in acks]
-        except MessageSizeTooLargeError as e:
-            raise MessageTooLarge from e
+    def broker_configs(self, broker):
+        return self.described("BROKER", str(broker))
 
+    def alter_configs(self, topic, configs):
+        answer = self.admin.alter_configs([ConfigResource("TOPIC", topic, dict(configs))])
+        equal(answer["topic"][topic], "OK", "alter_configs")
 
-class Reader:
-    def __init__(self, consumer):
-        self.consumer = consumer
+    def delete_records(self, topic, offset):
+        place = TopicPartition(topic, 0)
+        return self.admin.delete_records({place: offset})[place]["low_watermark"]
 
-    def read(self, count):
-        records = []
-        deadline = time.monotonic() + PATIENCE_S
-        while len(records) < count:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"only {len(records)} of {count} records in {PATIENCE_S} s")
-            for batch in self.consumer.poll(timeout_ms=500).values():
-                records += [self.record(message) for message in batch]
-        return records
+    def log_dir_size(self, topic):
+        ((broker),) = self.admin.describe_log_dirs({topic: [0]})
+        ((directory),) = broker["log_dirs"]
+        equal(directory["error_code"], 0, "error of the directory")
+        ((found),) = directory["topics"]
+        ((partition),) = found["partitions"]
+        equal((partition["offset_lag"], partition["is_future_key"]), (0, False), "lag and future")
+        return partition["partition_size"]
 
-    @staticmethod
-    def record(message):
-        equal(message.timestamp_type, CREATE_TIME, "timestamp type")
-        return Record(message.key, message.value, list(message.headers), message.timestamp, message.offset)
+    def listed_offset(self, topic, asked):
+        place = TopicPartition(topic, 0)
+        return self.admin.list_partition_offsets({place: SPECS.get(asked, asked)})[place].offset
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 //! that is not ok, or n/a with its reason, fails the test. `OTTLA_TEST_BOOTSTRAP` points it at a
 //! broker that already runs, such as a real Kafka; otherwise it starts Ottla.
 //!
-//! Every program is started three times: for the scenarios, to read what all programs have written,
-//! and for the scenarios during which the broker is killed and started again.
+//! Every program is started three times: for the scenarios during which the broker is killed and
+//! started again, for the other scenarios, and to read what all programs have written.
 
 mod formats;
 mod programs;
@@ -165,23 +165,24 @@ impl Matrix {
 fn run_all() -> Result<Matrix> {
     let subject = Subject::from_environment()?;
     let bootstrap = subject.bootstrap();
+    // First, while a broker that all share has little to recover; and one after the other there.
+    let at_a_time = subject.restartable_at_a_time(AT_A_TIME);
+    let restarted = for_each_client(at_a_time, |client| {
+        subject.run_restarts(client, &chosen(|s| s.starts_with("restart-")))
+    })?;
     let mut matrix = Matrix {
         columns: for_each_client(AT_A_TIME, |client| {
             run_scenarios(client, &subject, bootstrap)
         })?,
         snappy: BTreeMap::new(),
     };
+    for (client, column) in restarted {
+        matrix.columns.entry(client).or_default().extend(column);
+    }
     for client in CLIENTS {
         check_stored(&mut matrix, client, bootstrap);
     }
     read_formats(&mut matrix, bootstrap)?;
-    // Restarts of a broker that all share must come one after the other.
-    let restarted = for_each_client(subject.restartable_at_a_time(AT_A_TIME), |client| {
-        subject.run_restarts(client, &chosen(|s| s.starts_with("restart-")))
-    })?;
-    for (client, column) in restarted {
-        matrix.columns.entry(client).or_default().extend(column);
-    }
     Ok(matrix)
 }
 

@@ -12,12 +12,17 @@ use super::{Cell, Column};
 const PROGRAM_DEADLINE_S: &str = "240";
 
 /// Programs that do not have all scenarios: what they lack does not fail the matrix.
-pub const NOT_YET: &[&str] = &[
-    "confluent",
-    "kafka-python",
-    "java-4.3.1",
-    "java-2.8.2",
-    "kcat",
+pub const NOT_YET: &[&str] = &[];
+
+/// What Ottla does not serve: a failure does not fail the matrix there.
+pub const NOT_YET_SERVED: &[&str] = &[
+    "describe-configs",
+    "alter-retention",
+    "alter-timestamp-type",
+    "alter-compression",
+    "alter-max-message-bytes",
+    "delete-records",
+    "describe-log-dirs",
 ];
 
 pub struct Client {
@@ -36,6 +41,14 @@ pub const CLIENTS: &[Client] = &[
         command: "$TOOLS/python/bin/python $CLIENTS/python/kafka_python.py",
     },
     Client {
+        name: "kafka-python-2.0.2",
+        command: "$TOOLS/python-old/bin/python $CLIENTS/python/kafka_python_2_0_2.py",
+    },
+    Client {
+        name: "aiokafka",
+        command: "$TOOLS/python/bin/python $CLIENTS/python/aio.py",
+    },
+    Client {
         name: "java-4.3.1",
         command: "java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
                   -cp $TOOLS/java-4.3.1/classes:$TOOLS/java-4.3.1/lib/* Main",
@@ -44,6 +57,11 @@ pub const CLIENTS: &[Client] = &[
         name: "java-2.8.2",
         command: "java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
                   -cp $TOOLS/java-2.8.2/classes:$TOOLS/java-2.8.2/lib/* Main",
+    },
+    Client {
+        name: "java-1.1.1",
+        command: "java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+                  -cp $TOOLS/java-1.1.1/classes:$TOOLS/java-1.1.1/lib/* Main",
     },
     Client {
         name: "kcat",
@@ -122,6 +140,11 @@ impl Ran {
                     Cell::fail(format!("no result; the program ended with {}", self.status))
                 });
             }
+        }
+        if !real_kafka {
+            column.retain(|scenario, cell| {
+                !(matches!(cell, Cell::Fail { .. }) && NOT_YET_SERVED.contains(&scenario.as_str()))
+            });
         }
         if column.values().any(|c| matches!(c, Cell::Fail { .. })) {
             eprintln!("--- stderr of {}\n{}", client.name, self.stderr);
