@@ -15,7 +15,12 @@ from contract import (
     main,
 )
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
-from kafka.errors import InvalidPartitionsError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    InvalidPartitionsError,
+    KafkaConnectionError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
 
 DEFAULT_CONFIG = 5
 
@@ -33,9 +38,13 @@ class Client(common.Client):
         return {"retries": 1_000_000}
 
     def create_topic(self, topic, partitions, configs={}):
+        new = NewTopic(topic, partitions, 1, topic_configs=configs)
         try:
-            new = NewTopic(topic, partitions, 1, topic_configs=configs)
-            self.admin.create_topics([new], timeout_ms=PATIENCE_S * 1000)
+            try:
+                self.admin.create_topics([new], timeout_ms=PATIENCE_S * 1000)
+            except KafkaConnectionError:
+                # Its admin client tells a connection that died meanwhile and does not try again.
+                self.admin.create_topics([new], timeout_ms=PATIENCE_S * 1000)
         except TopicAlreadyExistsError as e:
             raise TopicExists from e
 
