@@ -155,6 +155,7 @@ impl Matrix {
         for scenario in scenarios {
             match self.columns[client].get(*scenario) {
                 Some(Cell::Fail { reason }) => panic!("{client} {scenario}: {reason}"),
+                None if programs::NOT_YET_SERVED.contains(scenario) => {}
                 None => panic!("{client} {scenario}: was not run"),
                 Some(Cell::Ok { .. } | Cell::NotApplicable { .. }) => {}
             }
