@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Config, Corruption, DynamicConfig, DynamicLayers, topic_keys};
+use crate::config::{
+    Config, Corruption, DynamicConfig, DynamicLayers, ResourceType, loggers, topic_keys,
+};
 use crate::controller::brokers::Registration;
 use crate::controller::{
     METADATA_VERSION, METADATA_VERSION_FEATURE, MIN_METADATA_VERSION, Settings,
@@ -26,7 +28,7 @@ use crate::partition::housekeeping::Housekeeping;
 use crate::partition::manager::Partitions;
 use crate::partition::volume::Volume;
 use crate::quorum::{self, ControllerHandle, Quorum, QuorumArgs};
-use crate::types::TopicId;
+use crate::types::{BrokerId, TopicId};
 
 /// What request handlers share. Nothing in it is global to the process.
 pub struct Shared {
@@ -77,6 +79,7 @@ impl Core {
         config: Config,
         clock: Clock,
         endpoints: Vec<Endpoint>,
+        set_log_levels: Option<SetLogLevels>,
     ) -> anyhow::Result<Core> {
         let (opened, config, clock) = off_runtime(move || {
             let opened = Directories::open(&config, &clock)?;
@@ -98,7 +101,13 @@ impl Core {
             let (partitions, clock) = (partitions.clone(), clock.clone());
             off_runtime(move || {
                 let registration = opened.registration(&config, endpoints);
-                let publish = publish(config.clone(), partitions.clone(), dynamic_sender);
+                let publish = Publisher {
+                    config: config.clone(),
+                    partitions: partitions.clone(),
+                    dynamic: dynamic_sender,
+                    set_log_levels,
+                };
+                let publish = publish.boxed();
                 let args = opened.quorum_args(&config, clock, registration, publish, failure);
                 let quorum = quorum::start(args)?;
                 partitions.set_strays_aside()?;
@@ -110,13 +119,7 @@ impl Core {
             .await?
         };
         let metadata = quorum.metadata.clone();
-        let me = metadata
-            .borrow()
-            .brokers
-            .get(&config.node_id)
-            .map(|broker| broker.epoch);
-        let broker_epoch =
-            me.context("the metadata does not know this broker after its registration")?;
+        let broker_epoch = epoch_of(&metadata.borrow(), config.node_id)?;
         let housekeeping =
             Housekeeping::start(partitions.clone(), &config, dynamic.clone(), clock.clone())?;
         let sessions = config.max_incremental_fetch_session_cache_slots;
@@ -195,6 +198,11 @@ impl Core {
     }
 }
 
+fn epoch_of(image: &Image, id: BrokerId) -> anyhow::Result<i64> {
+    let broker = image.brokers.get(&id).map(|broker| broker.epoch);
+    broker.context("the metadata does not know this broker after its registration")
+}
+
 /// The log directories, locked and judged together.
 struct Directories {
     cluster_id: String,
@@ -270,6 +278,7 @@ impl Directories {
                 validate_topic_configs: Box::new(move |configs| {
                     topic_keys::validate_all(configs, &defaults, minima)
                 }),
+                config: config.clone(),
                 new_topic_id: Box::new(TopicId::random),
             },
             registration: Some(registration),
@@ -304,21 +313,43 @@ impl Directories {
     }
 }
 
+/// Takes the levels of all loggers, as directives of `tracing`.
+pub type SetLogLevels = Box<dyn Fn(&str) + Send>;
+
 /// What a new image does to this broker before anybody else sees it (R178).
-fn publish(
+struct Publisher {
     config: Config,
     partitions: Arc<Partitions>,
     dynamic: watch::Sender<Arc<DynamicConfig>>,
-) -> Box<quorum::Publish> {
-    Box::new(move |old, new| {
-        let me = config.node_id;
+    set_log_levels: Option<SetLogLevels>,
+}
+
+impl Publisher {
+    fn boxed(self) -> Box<quorum::Publish> {
+        Box::new(move |old, new| self.publish(old, new))
+    }
+
+    fn publish(&self, old: &Image, new: &Image) {
+        let me = self.config.node_id;
         if old.broker_configs_differ(new, me) {
-            let changed = Arc::new(config.dynamic(new.dynamic_layers(me)));
-            partitions.inherit(changed.topic_defaults.clone(), new);
-            dynamic.send_replace(changed);
+            let changed = Arc::new(self.config.dynamic(new.dynamic_layers(me)));
+            self.partitions.inherit(changed.topic_defaults.clone(), new);
+            self.dynamic.send_replace(changed);
         }
-        partitions.publish(old, new);
-    })
+        let levels = |image: &Image| {
+            let kind = ResourceType::BrokerLogger.code();
+            image
+                .configs_of(kind, &me.to_string())
+                .cloned()
+                .unwrap_or_default()
+        };
+        if let Some(set) = &self.set_log_levels
+            && levels(old) != levels(new)
+        {
+            set(&loggers::directives(&levels(new), &self.config.log_level));
+        }
+        self.partitions.publish(old, new);
+    }
 }
 
 /// The process's limit on open files.

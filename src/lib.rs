@@ -28,6 +28,7 @@ mod tidy;
 use clock::Clock;
 use config::Config;
 
+pub use broker::SetLogLevels;
 pub use server::Broker;
 
 /// Starts a broker on the machine's clocks. When this returns, Produce and Fetch work on all its
@@ -42,5 +43,11 @@ pub async fn start(config: Config) -> anyhow::Result<Broker> {
 
 /// As [`start`], with time given by the caller.
 pub async fn start_at(config: Config, clock: Clock) -> anyhow::Result<Broker> {
-    Broker::start(config, clock).await
+    Broker::start(config, clock, None).await
+}
+
+/// As [`start`], for a program that lets clients change its log levels. Without that they are
+/// stored and shown, and the program logs as it did.
+pub async fn start_with_log_levels(config: Config, set: SetLogLevels) -> anyhow::Result<Broker> {
+    Broker::start(config, Clock::system(), Some(set)).await
 }

@@ -1,30 +1,41 @@
 //! The log on stdout, in Kafka's shape: `[2026-11-21 11:32:05,123] INFO message (target)`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
 
+use ottla::SetLogLevels;
 use ottla::clock::Clock;
+use ottla::config::loggers;
 
-/// Starts logging at `level` and above for the whole process.
-pub fn start(level: &str) -> anyhow::Result<()> {
-    // What the libraries below say in detail is of no use to an operator.
-    let filter = EnvFilter::try_new(match level {
-        "debug" | "trace" => format!("info,ottla={level}"),
-        _ => level.to_owned(),
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+/// Starts logging at `level` and above for the whole process. What comes back changes the levels
+/// while it runs.
+pub fn start(level: &str) -> anyhow::Result<SetLogLevels> {
+    let directives = loggers::directives(&BTreeMap::new(), level);
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(directives)?);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .event_format(KafkaShape {
             clock: Clock::system(),
-        })
-        .try_init()
-        .map_err(|error| anyhow::anyhow!("{error}"))
+        });
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()?;
+    Ok(Box::new(move |directives| {
+        let changed = EnvFilter::try_new(directives).map(|filter| handle.reload(filter));
+        if !matches!(changed, Ok(Ok(()))) {
+            tracing::error!(directives, "the log levels stay as they were");
+        }
+    }))
 }
 
 struct KafkaShape {

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use ottla::SetLogLevels;
 use ottla::config::{CommandLine, Config, Level, Loaded};
 
 mod healthcheck;
@@ -76,7 +77,7 @@ pub fn main() -> ExitCode {
 
 fn server(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let Loaded { config, reports } = Config::load(command_line)?;
-    logging::start(&config.log_level)?;
+    let set_log_levels = logging::start(&config.log_level)?;
     for report in reports {
         match report.level {
             Level::Info => tracing::info!("{}", report.text),
@@ -87,18 +88,18 @@ fn server(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(run(config));
+    let result = runtime.block_on(run(config, set_log_levels));
     // What still runs belongs to clients that are gone; nothing is waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, set_log_levels: SetLogLevels) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::new()?;
     let node_id = config.node_id;
     let shutdown_timeout = config.shutdown_timeout;
     let broker = tokio::select! {
-        broker = ottla::start(config) => broker?,
+        broker = ottla::start_with_log_levels(config, set_log_levels) => broker?,
         // There is nothing to stop cleanly yet: the next start recovers.
         code = stop.requested() => return Ok(ExitCode::from(code)),
     };

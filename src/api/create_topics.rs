@@ -95,11 +95,11 @@ fn created_entry(
         let described = topic_config::describe(&created.configs, defaults);
         let configs = described.into_iter().map(|config| {
             CreatableTopicConfigs::default()
-                .with_name(StrBytes::from_static_str(config.name()))
-                .with_read_only(config.is_read_only())
+                .with_name(StrBytes::from_string(config.name))
+                .with_read_only(config.is_read_only)
                 .with_config_source(config.source.code())
-                .with_is_sensitive(config.is_sensitive())
-                .with_value(Some(StrBytes::from_string(config.value)))
+                .with_is_sensitive(config.is_sensitive)
+                .with_value(config.value.map(StrBytes::from_string))
         });
         entry.configs = Some(configs.collect());
         entry.num_partitions = created.num_partitions;

@@ -2,6 +2,7 @@
 //! each handler lives in the file of its key, opens with the versions it serves, and returns
 //! without waiting: what must wait comes back as a parked future.
 
+mod alter_configs;
 mod answer;
 pub mod api_versions;
 mod cold;
@@ -13,6 +14,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_acls;
 mod describe_cluster;
+mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -22,7 +24,9 @@ mod elect_leaders;
 mod fetch;
 mod fetch_pass;
 mod find_coordinator;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod list_partition_reassignments;
 mod list_transactions;
@@ -209,6 +213,13 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         65 => describe_transactions::handle(cx, decode(version, body)?),
         66 => list_transactions::handle(cx, decode(version, body)?),
         75 => describe_topic_partitions::handle(cx, decode(version, body)?),
+        32 if version == 0 => {
+            describe_configs::handle(cx, legacy(legacy::decode_describe_configs(&body, version))?)
+        }
+        32 => describe_configs::handle(cx, decode(version, body)?),
+        33 => alter_configs::handle(cx, decode(version, body)?),
+        44 => incremental_alter_configs::handle(cx, decode(version, body)?),
+        74 => list_config_resources::handle(cx, decode(version, body)?),
         _ => unreachable!("API key {key} is in the table but has no handler"),
     })
 }

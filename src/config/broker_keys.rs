@@ -11,6 +11,7 @@ mod groups;
 mod log;
 mod network;
 mod node;
+mod quotas;
 mod remote;
 mod replication;
 mod security;
@@ -28,6 +29,17 @@ keys! { const OTHERS:
         "Whether metrics are also shown through JMX.";
     Ignored Int "jmx.port" = null, Any, ReadOnly:
         "The port of the Java management agent.";
+}
+
+/// Those that the imitated release lists.
+pub fn imitated() -> impl Iterator<Item = &'static Key> {
+    all().filter(|key| !OTHERS.iter().any(|other| other.name == key.name))
+}
+
+/// The entry of a key that AlterConfigs may set, those included that nothing else sets.
+pub fn find_dynamic(name: &str) -> Option<&'static Key> {
+    let only_dynamic = quotas::KEYS.iter().find(|key| key.name == name);
+    only_dynamic.or_else(|| find(name))
 }
 
 /// All broker keys with an entry, in no order.

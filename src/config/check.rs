@@ -122,15 +122,11 @@ impl Seen {
             Some(Treatment::NotYet) => self.not_yet.push(placed()),
             Some(Treatment::NoEffect) => self.no_effect.push(placed()),
             Some(Treatment::Ignored) => self.ignored.push(placed()),
-            Some(Treatment::Refused(refusal)) => {
-                let value = setting.value.as_str();
-                let harmless = value.is_empty() || refusal.except.contains(&value);
-                match harmless {
-                    true => {}
-                    false if refusal.ignorable && ignore_plugins => self.plugins.push(placed()),
-                    false => return Err(refused(name, setting, refusal)),
-                }
-            }
+            Some(Treatment::Refused(refusal)) => match refusal.allows(&setting.value) {
+                true => {}
+                false if refusal.ignorable && ignore_plugins => self.plugins.push(placed()),
+                false => return Err(refused(name, setting, refusal)),
+            },
             None => self.unknown.push(name.to_owned()),
         }
         Ok(())

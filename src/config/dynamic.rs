@@ -98,7 +98,7 @@ impl DynamicConfig {
 impl BrokerConfigs {
     pub(super) fn new(settings: Arc<Settings>, mut dynamic: DynamicLayers) -> BrokerConfigs {
         for layer in [&mut dynamic.broker, &mut dynamic.cluster_default] {
-            layer.retain(|name, value| match broker_keys::find(name) {
+            layer.retain(|name, value| match broker_keys::find_dynamic(name) {
                 // What was stored under the development profile stays in force without it.
                 Some(key) => key.canonical(value, Minima::Relaxed).is_ok(),
                 None => true,
@@ -138,10 +138,10 @@ impl BrokerConfigs {
         names.into_iter()
     }
 
-    /// All values of `names`, layer by layer. Those before the first value of `names[0]` do not
+    /// All values of `names`, layer by layer. Those before the first value of `wanted` do not
     /// count, as in Kafka: a topic's retention that comes from `log.retention.hours` alone has
     /// no synonyms, since the topic's own broker key is `log.retention.ms` (R244).
-    pub fn synonyms(&self, names: &[&str]) -> Vec<Synonym> {
+    pub fn synonyms(&self, names: &[&str], wanted: &str) -> Vec<Synonym> {
         let mut found = Vec::new();
         let mut layer = |source, value_of: &dyn Fn(&str) -> Option<String>| {
             found.extend(names.iter().filter_map(|name| {
@@ -166,10 +166,24 @@ impl BrokerConfigs {
         layer(ConfigSource::Default, &|name| {
             Some(broker_keys::find(name)?.default?.to_owned())
         });
-        let first = names.first().copied().unwrap_or_default();
-        let start = found.iter().position(|synonym| synonym.name == first);
+        let start = found.iter().position(|synonym| synonym.name == wanted);
         found.split_off(start.unwrap_or(found.len()))
     }
+}
+
+/// The key that `listener.name.<listener>.<key>` overrides for one listener; with SASL the
+/// mechanism stands between (kafka:DynamicBrokerConfig.brokerConfigSynonyms).
+pub(super) fn listener_key(name: &str) -> Option<&str> {
+    const PER_MECHANISM: [&str; 5] = [
+        "sasl.jaas.config",
+        "sasl.login.callback.handler.class",
+        "sasl.login.class",
+        "sasl.server.callback.handler.class",
+        "connections.max.reauth.ms",
+    ];
+    let (_, key) = name.strip_prefix("listener.name.")?.split_once('.')?;
+    let mechanism = PER_MECHANISM.into_iter().find(|own| key.ends_with(own));
+    Some(mechanism.unwrap_or(key))
 }
 
 /// `host:count,[host]:count`: the last colon separates (kafka:Csv.parseCsvMap). What does not
@@ -232,7 +246,7 @@ mod tests {
         let config = Config::from_properties(pairs(&[("log.retention.hours", "2")]));
         let config = config.expect("valid");
         let told = |layers: DynamicLayers| -> Vec<(String, Option<String>, i8)> {
-            let synonyms = config.dynamic(layers).configs.synonyms(&names);
+            let synonyms = config.dynamic(layers).configs.synonyms(&names, names[0]);
             let told = synonyms.into_iter();
             told.map(|s| (s.name, s.value, s.source.code())).collect()
         };

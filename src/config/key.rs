@@ -75,6 +75,8 @@ pub enum Rule {
     SegmentBytes,
     GzipLevel,
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` with an ISO 8601 duration (KIP-932).
+    AutoOffsetReset,
     /// A time with its unit, such as `9s` or `500ms`.
     Duration,
 }

@@ -230,6 +230,39 @@ impl Listeners {
     }
 }
 
+/// The listener names and addresses of a dynamic `advertised.listeners`, those of controllers
+/// included; `None` if it does not read.
+pub fn readvertised(text: &str) -> Option<Vec<(String, Address)>> {
+    let endpoints = parse::endpoints(ADVERTISED, text).ok()?.into_iter();
+    let told = |endpoint: Endpoint| {
+        let (host, port) = (endpoint.host, endpoint.port);
+        (endpoint.name, Address { host, port })
+    };
+    Some(endpoints.map(told).collect())
+}
+
+impl Listeners {
+    /// Whether a running broker may be told to advertise this, or what Kafka says against it.
+    pub fn check_readvertised(&self, text: &str) -> Result<(), String> {
+        let advertised = parse::advertised(text, &parse::controller_names(None));
+        let advertised = advertised.map_err(|bad| bad.problem)?;
+        let known = |name: &str| self.broker.iter().any(|listener| listener.name == name);
+        if advertised.iter().all(|endpoint| known(&endpoint.name)) {
+            return Ok(());
+        }
+        let found: Vec<&str> = advertised.iter().map(|one| one.name.as_str()).collect();
+        let valid: Vec<&str> = self.broker.iter().map(|one| one.name.as_str()).collect();
+        Err(subset(&found.join(","), &valid.join(",")))
+    }
+}
+
+fn subset(found: &str, valid: &str) -> String {
+    format!(
+        "advertised.listeners listener names must be equal to or a subset of the ones defined in \
+         listeners. Found {found}. The valid options based on the current configuration are {valid}"
+    )
+}
+
 fn check_advertised(
     advertised: &[Endpoint],
     bound: &[Endpoint],
@@ -250,12 +283,7 @@ fn check_advertised(
     }
     Err(BadListeners::new(
         ADVERTISED,
-        format!(
-            "advertised.listeners listener names must be equal to or a subset of the ones defined \
-             in listeners. Found {}. The valid options based on the current configuration are {}",
-            names(advertised),
-            names(bound)
-        ),
+        subset(&names(advertised), &names(bound)),
         "use the same names in both",
     ))
 }

@@ -10,6 +10,10 @@ use super::{broker_keys, topic_keys};
 /// What differs on purpose, with the reason.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
+        "advertised.listeners: Dynamic",
+        "container-and-config.md section 10: older testcontainers set it on a running broker",
+    ),
+    (
         "auto.include.jmx.reporter: only ours",
         "removed in 4.0, ignored with a warning",
     ),
@@ -24,6 +28,14 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "jmx.port: only ours",
         "images set it; ignored with a warning",
+    ),
+    (
+        "listener.security.protocol.map: ReadOnly",
+        "sockets are opened at the start only",
+    ),
+    (
+        "listeners: ReadOnly",
+        "sockets are opened at the start only; Kafka opens and closes them at run time",
     ),
     (
         "log.message.format.version: only ours",

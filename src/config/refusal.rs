@@ -13,6 +13,19 @@ pub struct Refusal {
     pub ignorable: bool,
 }
 
+impl Refusal {
+    /// Whether the value asks for nothing that is refused.
+    pub fn allows(&self, value: &str) -> bool {
+        value.is_empty() || self.except.contains(&value)
+    }
+}
+
+/// Of metrics reporters, where they are set at run time.
+pub const REPORTERS: &Refusal = &Refusal {
+    except: &["org.apache.kafka.common.metrics.JmxReporter"],
+    ..*PLUGIN
+};
+
 pub const PLUGIN: &Refusal = &Refusal {
     except: &[],
     reason: "it names a Java class, which this broker cannot run",

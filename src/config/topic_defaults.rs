@@ -61,7 +61,7 @@ impl TopicDefaults {
 /// is that of the first synonym: a topic's retention that comes from `log.retention.hours`
 /// counts as default (R243).
 fn inherited(key: &Key, configs: &BrokerConfigs) -> Option<Inherited> {
-    let synonyms = configs.synonyms(key.synonyms);
+    let synonyms = configs.synonyms(key.synonyms, key.synonyms.first()?);
     let source = synonyms.first().map(|synonym| synonym.source);
     let mut names = key.synonyms.iter();
     names.find_map(|name| {

@@ -80,6 +80,12 @@ keys! { pub const KEYS:
         "Whether a replica that may lack records can become leader.";
 }
 
+// R56: accepted and not listed. Kafka's own tests make small segments with it.
+keys! { pub const INTERNAL:
+    Honoured Int "internal.segment.bytes" = null, AtLeast(14), Dynamic:
+        "The size of a segment file, below the minimum of `segment.bytes`.";
+}
+
 /// Keys that Kafka 4.0 removed and old tools still send: accepted, without effect, never listed.
 const REMOVED: [&str; 3] = [
     "message.downconversion.enable",
@@ -89,7 +95,7 @@ const REMOVED: [&str; 3] = [
 
 /// The entry of a topic key.
 pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    KEYS.iter().chain(INTERNAL).find(|key| key.name == name)
 }
 
 /// Whether the key is one that Kafka 4.0 removed: it passes [`validate`] and is not to be stored.

@@ -108,6 +108,7 @@ impl Parsed {
                 }
             },
             Rule::ThrottledReplicas => self.throttled_replicas(key.name)?,
+            Rule::AutoOffsetReset => self.auto_offset_reset(key.name)?,
             Rule::Duration => self.each(
                 |item| duration(item).is_some(),
                 || "Expected a time with its unit: ms, s, m or h".to_owned(),
@@ -181,6 +182,23 @@ impl Parsed {
         ))
     }
 
+    /// Kafka: ShareGroupAutoOffsetResetStrategy.Validator.
+    fn auto_offset_reset(&self, name: &str) -> Result<(), Flaw> {
+        let text = self.text();
+        let is_strategy = match text.strip_prefix("by_duration:") {
+            Some(duration) => is_java_duration(duration),
+            None => matches!(text.as_str(), "earliest" | "latest"),
+        };
+        if is_strategy {
+            return Ok(());
+        }
+        let complaint = format!(
+            "Invalid value `{text}` for configuration {name}. The value must be either \
+             'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'."
+        );
+        Err(Flaw::new(text, complaint))
+    }
+
     fn text(&self) -> String {
         match self {
             Parsed::Boolean(value) => value.to_string(),
@@ -197,6 +215,39 @@ fn smallest_segment(minima: Minima) -> i64 {
         Minima::Strict => 1024 * 1024,
         // Kafka before 4.0: the size of the oldest record format's overhead.
         Minima::Relaxed => 14,
+    }
+}
+
+/// Java's `Duration.parse` for what is not negative: `P1D`, `PT1H30M`, `P1DT0.5S`.
+fn is_java_duration(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let Some(rest) = upper.strip_prefix('P') else {
+        return false;
+    };
+    let (days, time) = match rest.split_once('T') {
+        Some((days, time)) => (days, Some(time)),
+        None => (rest, None),
+    };
+    let parts = |mut text: &str, units: &str| {
+        // Each unit at most once, in order.
+        for unit in units.chars() {
+            if let Some((number, rest)) = text.split_once(unit) {
+                let whole = number.strip_suffix('.').unwrap_or(number);
+                let fits = if unit == 'S' { whole } else { number };
+                let plain = fits
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (unit == 'S' && b == b'.'));
+                if !plain || fits.parse::<f64>().is_err() {
+                    return false;
+                }
+                text = rest;
+            }
+        }
+        text.is_empty()
+    };
+    match time {
+        None => !days.is_empty() && parts(days, "D"),
+        Some(time) => !time.is_empty() && parts(days, "D") && parts(time, "HMS"),
     }
 }
 

@@ -6,6 +6,7 @@
 //! `metadata::image`; how they are committed is in `quorum`.
 
 pub mod brokers;
+pub mod configs;
 pub mod elections;
 pub mod names;
 pub mod partitions;
@@ -15,6 +16,7 @@ pub mod topics;
 
 use std::collections::BTreeMap;
 
+use crate::config::Config;
 use crate::metadata::image::{Image, MetadataOffset};
 use crate::metadata::records::MetadataRecord;
 use crate::types::TopicId;
@@ -55,6 +57,8 @@ pub struct Settings {
     /// `default.replication.factor`.
     pub default_replication_factor: i16,
     pub validate_topic_configs: Box<ValidateTopicConfigs>,
+    /// What the broker of this process was started with: dynamic broker configs stand above it.
+    pub config: Config,
     /// Makes an id that no topic ever had; random in production, counted in tests.
     pub new_topic_id: Box<dyn FnMut() -> TopicId + Send>,
 }

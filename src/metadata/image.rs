@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::config::listeners;
 use crate::config::{DynamicLayers, SecurityProtocol};
 use crate::metadata::records::{
     self, BROKER_RESOURCE, BrokerFeature, MetadataRecord, TOPIC_RESOURCE,
@@ -74,7 +75,10 @@ pub struct BrokerImage {
     /// The metadata offset of its registration record.
     pub epoch: i64,
     pub incarnation: Uuid,
+    /// As it registered them.
     pub endpoints: Vec<Endpoint>,
+    /// What its dynamic `advertised.listeners` says instead.
+    advertised: Vec<Endpoint>,
     pub rack: Option<String>,
     pub fenced: bool,
     pub in_controlled_shutdown: bool,
@@ -85,9 +89,27 @@ pub struct BrokerImage {
 impl BrokerImage {
     /// Where its listener of that name is reached; `None` if it has no such listener.
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
-        self.endpoints
-            .iter()
-            .find(|endpoint| endpoint.listener == listener)
+        let named = |endpoint: &&Endpoint| endpoint.listener == listener;
+        let registered = self.endpoints.iter().find(named)?;
+        Some(self.advertised.iter().find(named).unwrap_or(registered))
+    }
+
+    /// A text that does not read, which no validated record carries, counts as absent; so does
+    /// port 0, since only the broker's own start knows which port it got.
+    fn advertise(&mut self, text: Option<&str>) {
+        let told = text.and_then(listeners::readvertised).unwrap_or_default();
+        let endpoint = |registered: &Endpoint| {
+            let (_, address) = told.iter().find(|(name, _)| *name == registered.listener)?;
+            Some(Endpoint {
+                host: address.host.clone(),
+                port: match address.port {
+                    0 => registered.port,
+                    port => port,
+                },
+                ..registered.clone()
+            })
+        };
+        self.advertised = self.endpoints.iter().filter_map(endpoint).collect();
     }
 
     /// May it lead and be in an ISR?
@@ -95,6 +117,8 @@ impl BrokerImage {
         !self.fenced && !self.in_controlled_shutdown
     }
 }
+
+const ADVERTISED_LISTENERS: &str = "advertised.listeners";
 
 /// Where a listener of a broker is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,8 +316,13 @@ impl Image {
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,
             features: record.features.clone(),
+            advertised: Vec::new(),
             log_dirs: record.log_dirs.clone(),
         };
+        let mut broker = broker;
+        let configs = self.configs_of(BROKER_RESOURCE, &broker.id.to_string());
+        let advertised = configs.and_then(|configs| configs.get(ADVERTISED_LISTENERS));
+        broker.advertise(advertised.map(String::as_str));
         self.brokers.insert(broker.id, broker);
         Ok(())
     }
@@ -396,6 +425,15 @@ impl Image {
             Some(value) => configs.insert(name.to_owned(), value.to_owned()),
             None => configs.remove(name),
         };
+        if resource_type == BROKER_RESOURCE
+            && name == ADVERTISED_LISTENERS
+            && let Some(broker) = resource
+                .parse()
+                .ok()
+                .and_then(|id| self.brokers.get_mut(&BrokerId(id)))
+        {
+            broker.advertise(value);
+        }
         // A resource without configs is none (R163).
         if configs.is_empty() && resource_type != TOPIC_RESOURCE {
             self.configs.remove(&(resource_type, resource.to_owned()));

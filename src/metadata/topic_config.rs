@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::key::{Key, Minima, Update};
-use crate::config::{ConfigSource, TopicDefaults, topic_keys};
+use crate::config::key::{Key, Minima};
+use crate::config::{ConfigEntry, ConfigSource, Synonym, TopicDefaults, topic_keys};
 use crate::protocol::batch::TimestampType;
 use crate::protocol::compression::Codec;
 use crate::protocol::validate::ProduceRules;
@@ -62,7 +62,10 @@ impl TopicConfig {
             },
             retention_ms: values.long("retention.ms"),
             retention_bytes: values.long("retention.bytes"),
-            segment_bytes: values.int("segment.bytes"),
+            segment_bytes: match values.text("internal.segment.bytes") {
+                "" => values.int("segment.bytes"),
+                own => own.parse().unwrap_or(i32::MAX),
+            },
             segment_ms: values.long("segment.ms"),
             segment_jitter_ms: values.long("segment.jitter.ms"),
             segment_index_bytes: values.int("segment.index.bytes"),
@@ -107,48 +110,29 @@ impl TopicConfig {
     }
 }
 
-/// One key of a topic as clients are told it (R243, R246, R249).
-#[derive(Clone, Debug)]
-pub struct ConfigEntry {
-    /// Name, type, documentation and what else the table says.
-    pub key: &'static Key,
-    /// Canonical text; no topic key is null.
-    pub value: String,
-    pub source: ConfigSource,
-}
-
-impl ConfigEntry {
-    pub fn name(&self) -> &'static str {
-        self.key.name
-    }
-
-    pub fn is_read_only(&self) -> bool {
-        self.key.update == Update::ReadOnly
-    }
-
-    pub fn is_sensitive(&self) -> bool {
-        self.key.is_sensitive()
-    }
-}
-
-/// All 33 keys of a topic with these overrides.
+/// All 33 keys of a topic with these overrides, and the unlisted one if it is set (R243, R249).
 pub fn describe(
     overrides: &BTreeMap<String, String>,
     defaults: &TopicDefaults,
 ) -> Vec<ConfigEntry> {
     let entry = |key: &'static Key| {
-        if let Some(value) = overridden(key, overrides) {
-            let source = ConfigSource::Topic;
-            return ConfigEntry { key, value, source };
-        }
         let inherited = defaults.get(key.name);
-        ConfigEntry {
-            key,
-            value: inherited.map_or_else(String::new, |inherited| inherited.value.clone()),
-            source: inherited.map_or(ConfigSource::Default, |inherited| inherited.source),
+        let mut synonyms = inherited.map_or_else(Vec::new, |it| it.synonyms.clone());
+        let own = overridden(key, overrides);
+        if let Some(value) = &own {
+            let own = Synonym {
+                name: key.name.to_owned(),
+                value: Some(value.clone()),
+                source: ConfigSource::Topic,
+            };
+            synonyms.insert(0, own);
         }
+        let value = own.or_else(|| Some(inherited?.value.clone()));
+        ConfigEntry::of_key(key, value, synonyms)
     };
-    topic_keys::KEYS.iter().map(entry).collect()
+    let internal = topic_keys::INTERNAL.iter();
+    let internal = internal.filter(|key| overrides.contains_key(key.name));
+    topic_keys::KEYS.iter().chain(internal).map(entry).collect()
 }
 
 fn overridden(key: &Key, overrides: &BTreeMap<String, String>) -> Option<String> {
@@ -262,10 +246,13 @@ mod tests {
         let told = |name: &str| {
             let entry = entries
                 .iter()
-                .find(|entry| entry.name() == name)
+                .find(|entry| entry.name == name)
                 .expect("a key");
-            assert!(!entry.is_read_only() && !entry.is_sensitive());
-            (entry.value.as_str(), entry.source.code())
+            assert!(!entry.is_read_only && !entry.is_sensitive);
+            (
+                entry.value.as_deref().expect("a value"),
+                entry.source.code(),
+            )
         };
         assert_eq!(told("cleanup.policy"), ("compact", 1));
         assert_eq!(told("segment.ms"), ("70000", 4));

@@ -1,13 +1,14 @@
 //! Versions that Kafka 4 dropped and clients still send (R14): CreateTopics 0–1, DeleteTopics 0,
-//! and in `acls` version 0 of the ACL calls.
-//! kafka-go up to 0.4.47, sarama configured below 1.1 and the Terraform providers send them. The
-//! layouts are those of Kafka 3.9's CreateTopicsRequest.json and DeleteTopicsRequest.json.
+//! DescribeConfigs 0, and in `acls` version 0 of the ACL calls. kafka-go up to 0.4.47, sarama
+//! configured below 1.1 and the Terraform providers send them. The layouts are those of Kafka 3.9's
+//! message definitions (CreateTopicsRequest.json and so on).
 
 mod acls;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse,
 };
 use kafka_protocol::protocol::Decodable;
 
@@ -36,6 +37,35 @@ pub fn decode_delete_topics(body: &Bytes, version: i16) -> Option<DeleteTopicsRe
     DeleteTopicsRequest::decode(&mut body, 1).ok()
 }
 
+/// DescribeConfigs v0; `None` if the body is malformed. Version 1 adds `include_synonyms`.
+pub fn decode_describe_configs(body: &Bytes, version: i16) -> Option<DescribeConfigsRequest> {
+    let body = without_trailing(32, version, body)?;
+    let mut with_synonyms = BytesMut::from(&body[..]);
+    with_synonyms.put_u8(0);
+    DescribeConfigsRequest::decode(&mut with_synonyms.freeze(), 1).ok()
+}
+
+/// DescribeConfigs v0: instead of a source it says whether a value is the default.
+pub fn encode_describe_configs(response: &DescribeConfigsResponse, out: &mut BytesMut) {
+    const DEFAULT_SOURCE: i8 = 5;
+    out.put_i32(response.throttle_time_ms);
+    out.put_i32(response.results.len() as i32);
+    for result in &response.results {
+        out.put_i16(result.error_code);
+        put_nullable_string(out, result.error_message.as_deref());
+        out.put_i8(result.resource_type);
+        put_string(out, &result.resource_name);
+        out.put_i32(result.configs.len() as i32);
+        for config in &result.configs {
+            put_string(out, &config.name);
+            put_nullable_string(out, config.value.as_deref());
+            out.put_u8(config.read_only.into());
+            out.put_u8((config.config_source == DEFAULT_SOURCE).into());
+            out.put_u8(config.is_sensitive.into());
+        }
+    }
+}
+
 /// CreateTopics v0 or v1: neither has the throttle time, v1 has the message.
 pub fn encode_create_topics(response: &CreateTopicsResponse, version: i16, out: &mut BytesMut) {
     out.put_i32(response.topics.len() as i32);
@@ -43,10 +73,7 @@ pub fn encode_create_topics(response: &CreateTopicsResponse, version: i16, out: 
         put_string(out, &topic.name);
         out.put_i16(topic.error_code);
         if version >= 1 {
-            match &topic.error_message {
-                Some(message) => put_string(out, message),
-                None => out.put_i16(-1),
-            }
+            put_nullable_string(out, topic.error_message.as_deref());
         }
     }
 }
@@ -66,6 +93,13 @@ fn without_trailing(api_key: i16, version: i16, body: &Bytes) -> Option<Bytes> {
     Some(body.slice(..body.len() - walked.trailing))
 }
 
+fn put_nullable_string(out: &mut BytesMut, text: Option<&str>) {
+    match text {
+        Some(text) => put_string(out, text),
+        None => out.put_i16(-1),
+    }
+}
+
 /// Text beyond what an i16 counts is cut: a message that quotes a name of 32767 bytes.
 fn put_string(out: &mut BytesMut, text: &str) {
     let mut end = text.len().min(i16::MAX as usize);
@@ -81,6 +115,9 @@ mod tests {
     use super::*;
     use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
     use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+    use kafka_protocol::messages::describe_configs_response::{
+        DescribeConfigsResourceResult, DescribeConfigsResult,
+    };
     use kafka_protocol::messages::{BrokerId, TopicName};
     use kafka_protocol::protocol::StrBytes;
 
@@ -162,6 +199,42 @@ mod tests {
         let mut v0 = BytesMut::new();
         encode_delete_topics(&response, &mut v0);
         assert_eq!(&v0[..], b"\0\0\0\x01\0\x01t\0\x03");
+    }
+
+    #[test]
+    fn r14_describe_configs_v0_reads_and_answers() {
+        let body = b"\0\0\0\x02\x02\0\x01t\xff\xff\xff\xff\x04\0\x011\0\0\0\x01\0\x07node.id";
+        let got = decode_describe_configs(&Bytes::from_static(body), 0).expect("v0");
+        assert!(!got.include_synonyms);
+        assert_eq!(got.resources[0].resource_name, StrBytes::from("t"));
+        assert_eq!(got.resources[0].configuration_keys, None);
+        let keys = got.resources[1].configuration_keys.as_ref();
+        assert_eq!(keys.expect("keys")[0], StrBytes::from("node.id"));
+
+        let config = |name: &'static str, value: Option<&'static str>, source| {
+            DescribeConfigsResourceResult::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(value.map(StrBytes::from_static_str))
+                .with_config_source(source)
+        };
+        let result = DescribeConfigsResult::default()
+            .with_error_message(Some(StrBytes::from_static_str("")))
+            .with_resource_type(2)
+            .with_resource_name(StrBytes::from_static_str("t"))
+            .with_configs(vec![
+                config("a", Some("1"), 1),
+                config("b", None, 5)
+                    .with_read_only(true)
+                    .with_is_sensitive(true),
+            ]);
+        let response = DescribeConfigsResponse::default().with_results(vec![result]);
+        let mut v0 = BytesMut::new();
+        encode_describe_configs(&response, &mut v0);
+        assert_eq!(
+            &v0[..],
+            b"\0\0\0\0\0\0\0\x01\0\0\0\0\x02\0\x01t\0\0\0\x02\
+              \0\x01a\0\x011\0\0\0\0\x01b\xff\xff\x01\x01\x01"
+        );
     }
 
     #[test]

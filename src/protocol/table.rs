@@ -123,8 +123,8 @@ pub static TABLE: &[Api] = &[
     api(29, "DescribeAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
     api(30, "CreateAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
     api(31, "DeleteAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
-    api(32, "DescribeConfigs", 0, 4, 2).with(LegacyUpTo(0)),
-    api(33, "AlterConfigs", 0, 2, 2),
+    api(32, "DescribeConfigs", 0, 4, 2).with(LegacyUpTo(0)).serves(),
+    api(33, "AlterConfigs", 0, 2, 2).serves(),
     api(34, "AlterReplicaLogDirs", 1, 2, 4),
     api(35, "DescribeLogDirs", 1, 4, 2).serves(),
     api(36, "SaslAuthenticate", 0, 2, 5),
@@ -135,7 +135,7 @@ pub static TABLE: &[Api] = &[
     api(41, "DescribeDelegationToken", 1, 3, 5),
     api(42, "DeleteGroups", 0, 2, 2),
     api(43, "ElectLeaders", 0, 2, 4).serves(),
-    api(44, "IncrementalAlterConfigs", 0, 1, 2),
+    api(44, "IncrementalAlterConfigs", 0, 1, 2).serves(),
     api(45, "AlterPartitionReassignments", 0, 1, 4),
     api(46, "ListPartitionReassignments", 0, 0, 2).serves(),
     api(47, "OffsetDelete", 0, 0, 2),
@@ -161,7 +161,7 @@ pub static TABLE: &[Api] = &[
     api(71, "GetTelemetrySubscriptions", 0, 0, 6),
     api(72, "PushTelemetry", 0, 0, 6),
     api(73, "AssignReplicasToDirs", 0, 0, 4).on(Controller),
-    api(74, "ListConfigResources", 0, 1, 2),
+    api(74, "ListConfigResources", 0, 1, 2).serves(),
     api(75, "DescribeTopicPartitions", 0, 0, 2).serves(),
     api(76, "ShareGroupHeartbeat", 1, 1, 6),
     api(77, "ShareGroupDescribe", 1, 1, 6),
@@ -215,9 +215,12 @@ mod tests {
             29 => both::<DescribeAclsRequest, DescribeAclsResponse>(),
             30 => both::<CreateAclsRequest, CreateAclsResponse>(),
             31 => both::<DeleteAclsRequest, DeleteAclsResponse>(),
+            32 => both::<DescribeConfigsRequest, DescribeConfigsResponse>(),
+            33 => both::<AlterConfigsRequest, AlterConfigsResponse>(),
             35 => both::<DescribeLogDirsRequest, DescribeLogDirsResponse>(),
             37 => both::<CreatePartitionsRequest, CreatePartitionsResponse>(),
             43 => both::<ElectLeadersRequest, ElectLeadersResponse>(),
+            44 => both::<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(),
             46 => both::<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(),
             55 => both::<DescribeQuorumRequest, DescribeQuorumResponse>(),
             60 => both::<DescribeClusterRequest, DescribeClusterResponse>(),
@@ -225,6 +228,7 @@ mod tests {
             64 => both::<UnregisterBrokerRequest, UnregisterBrokerResponse>(),
             65 => both::<DescribeTransactionsRequest, DescribeTransactionsResponse>(),
             66 => both::<ListTransactionsRequest, ListTransactionsResponse>(),
+            74 => both::<ListConfigResourcesRequest, ListConfigResourcesResponse>(),
             75 => both::<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(),
             _ => panic!("name the request type of newly served key {key} here"),
         }
@@ -257,9 +261,12 @@ mod tests {
             29 DescribeAcls 0..3
             30 CreateAcls 0..3
             31 DeleteAcls 0..3
+            32 DescribeConfigs 0..4
+            33 AlterConfigs 0..2
             35 DescribeLogDirs 1..4
             37 CreatePartitions 0..3
             43 ElectLeaders 0..2
+            44 IncrementalAlterConfigs 0..1
             46 ListPartitionReassignments 0..0
             55 DescribeQuorum 0..2
             60 DescribeCluster 0..2
@@ -267,6 +274,7 @@ mod tests {
             64 UnregisterBroker 0..0
             65 DescribeTransactions 0..0
             66 ListTransactions 0..2
+            74 ListConfigResources 0..1
             75 DescribeTopicPartitions 0..0
         "#]]
         .assert_eq(&got);

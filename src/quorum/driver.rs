@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::controller::{
-    self, Decision, Settings, as_log_records, brokers, elections, first_record_offset, partitions,
-    producer_ids, topics,
+    self, Decision, Settings, as_log_records, brokers, configs, elections, first_record_offset,
+    partitions, producer_ids, topics,
 };
 use crate::error::{Error, ResponseError};
 use crate::metadata::image::{Image, MetadataOffset};
@@ -202,6 +202,14 @@ impl Driver {
             }
             Command::DescribeQuorum { reply } => {
                 reply.send(self.describe()).ok();
+            }
+            Command::AlterConfigs {
+                alterations,
+                validate_only,
+                reply,
+            } => {
+                let decision = configs::alter(image, &self.settings, &alterations, validate_only);
+                self.propose(decision, "alter configs", reply);
             }
             Command::AllocateProducerIds { reply } => {
                 let id = self.boot.voter().node_id;

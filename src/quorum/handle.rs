@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::controller::brokers::Registration;
+use crate::controller::configs::Alteration;
 use crate::controller::elections::{Elected, Election, Electorate};
 use crate::controller::partitions::MorePartitions;
 use crate::controller::topics::{CreatedTopic, DeletedTopic, NewTopic, TopicSelector};
@@ -45,6 +46,11 @@ pub(super) enum Command {
     },
     /// Changes nothing.
     DescribeQuorum { reply: Reply<QuorumStatus> },
+    AlterConfigs {
+        alterations: Vec<Alteration>,
+        validate_only: bool,
+        reply: Reply<Vec<Result<(), Error>>>,
+    },
     AllocateProducerIds {
         reply: Reply<Result<Range<i64>, Error>>,
     },
@@ -130,6 +136,22 @@ impl ControllerHandle {
         let count = topics.len();
         let answer = self.ask(|reply| Command::CreatePartitions {
             topics,
+            validate_only,
+            reply,
+        });
+        answer.await.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    /// AlterConfigs and IncrementalAlterConfigs: one answer per alteration, in order. A resource
+    /// given twice is refused at each of its places.
+    pub async fn alter_configs(
+        &self,
+        alterations: Vec<Alteration>,
+        validate_only: bool,
+    ) -> Vec<Result<(), Error>> {
+        let count = alterations.len();
+        let answer = self.ask(|reply| Command::AlterConfigs {
+            alterations,
             validate_only,
             reply,
         });

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
-use crate::config::SecurityProtocol;
+use crate::config::{Config, SecurityProtocol};
 use crate::controller::topics::{NewTopic, TopicSelector};
 use crate::error::ResponseError;
 use crate::metadata::image::Endpoint;
@@ -47,6 +47,7 @@ impl Node {
                 num_partitions: 1,
                 default_replication_factor: 1,
                 validate_topic_configs: Box::new(|configs| Ok(configs.clone())),
+                config: Config::from_properties(BTreeMap::new()).expect("valid"),
                 new_topic_id: Box::new(TopicId::random),
             },
             registration: Some(Registration {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::broker::Core;
+use crate::broker::{Core, SetLogLevels};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::image::Endpoint;
@@ -28,7 +28,11 @@ pub struct Broker {
 
 impl Broker {
     /// Binds, boots, serves: a port in use is found before anything is written.
-    pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Broker> {
+    pub(crate) async fn start(
+        config: Config,
+        clock: Clock,
+        set_log_levels: Option<SetLogLevels>,
+    ) -> anyhow::Result<Broker> {
         let mut bound = Vec::new();
         let mut endpoints = Vec::new();
         for listener in &config.listeners.broker {
@@ -36,7 +40,7 @@ impl Broker {
             endpoints.extend(endpoint(listener, socket.port()?));
             bound.push(socket);
         }
-        let core = Core::boot(config, clock, endpoints).await?;
+        let core = Core::boot(config, clock, endpoints, set_log_levels).await?;
         let (stopping, stop) = watch::channel(false);
         let mut ports = Vec::new();
         for socket in bound {

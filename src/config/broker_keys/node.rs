@@ -11,12 +11,12 @@ keys! { pub(super) const KEYS:
         "The older name of `node.id`.";
     Honoured String "broker.rack" = null, Any, ReadOnly:
         "The rack of this broker, sent to clients so that they can prefer near replicas.";
-    Honoured String "listeners" = "PLAINTEXT://:9092", Any, Dynamic:
+    Honoured String "listeners" = "PLAINTEXT://:9092", Any, ReadOnly:
         "Where this broker accepts connections: `NAME://host:port`, comma separated. An empty host means every IPv4 and IPv6 address.";
-    Honoured String "advertised.listeners" = null, Any, ReadOnly:
+    Honoured String "advertised.listeners" = null, Any, Dynamic:
         "The addresses clients are told to connect to. Unset, they follow from `listeners`.";
     Honoured String "listener.security.protocol.map"
-        = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Any, Dynamic:
+        = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Any, ReadOnly:
         "Which security protocol each listener name speaks.";
     Honoured String "inter.broker.listener.name" = null, Any, ReadOnly:
         "The listener other brokers connect to. Unset, the one named as `security.inter.broker.protocol`.";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::config::SecurityProtocol;
+use crate::config::{Config, SecurityProtocol};
 use crate::controller::brokers::{self, Registration};
 use crate::controller::elections::{self, Election, Electorate};
 use crate::controller::partitions::{self, MorePartitions};
@@ -34,6 +34,7 @@ pub(super) fn play(script: &str) -> String {
             num_partitions: 2,
             default_replication_factor: 1,
             validate_topic_configs: Box::new(validate),
+            config: Config::from_properties(BTreeMap::new()).expect("valid"),
             new_topic_id: Box::new(move || {
                 next_id += 1;
                 TopicId(Uuid::from_u128(next_id))
