@@ -13,7 +13,7 @@ import subjects
 from rows import CPU_ROWS, CpuRow, Runner
 from subjects import Floor, Kafka, Ottla, Unavailable, load
 
-LIVES = ["P9", "L1", "L2", "L3", "L6", "L7", "L15"]
+LIVES = ["P9", "L1", "L2", "L3", "L6", "L7", "L13", "L15"]
 
 
 def arguments():
@@ -140,6 +140,7 @@ def measure(runner, options):
         "L6": lambda: lives.recovery(runner, 1 if options.quick else 5),
         "L7": lambda: lives.connections(runner, 1000 if options.quick else 5000),
     }
+    alone["L13"] = lambda: lives.deletion(runner, 1000 if options.quick else 10000)
     for name, row in alone.items():
         if is_wanted(options, name) or (name == "L1" and is_wanted(options, "L15")):
             add(name, row)

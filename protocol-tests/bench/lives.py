@@ -171,3 +171,37 @@ def connections(runner, count):
     slab = subjects.floor_once("accept", "--count", 2000, pin=runner.pin)
     out["slab_kib_per_endpoint"] = slab["slab_bytes_per_endpoint"] / 1024
     return out
+
+
+def deletion(runner, segments):
+    """L13, shortened: what retention that removes many segments does to who produces meanwhile."""
+    out = {"id": "L13", "title": f"produce at 1,000/s while retention deletes {segments} segments", "unit": "ms"}
+    broker = Ottla(runner.work, runner.pin, ["--dev", "--override", "log.retention.check.interval.ms=1000"])
+    partitions = 10
+    try:
+        broker.start()
+        # Each batch fills a segment.
+        old = broker.topic(partitions, ["segment.bytes=17000"])
+        live = broker.topic()
+        load("produce", "--bootstrap", broker.bootstrap, "--topic", old, "--partitions", partitions,
+             "--settle-ms", 0, "--run-ms", 120000, "--bytes", segments * 16400, pin=runner.pin)
+        there = files(broker)
+        paced = ["produce", "--bootstrap", broker.bootstrap, "--topic", live, "--batch-bytes", 1, "--rate", 1000,
+                 "--connections", 4, "--pid", broker.pid, "--run-ms", 6000]
+        quiet = load(*paced, pin=runner.pin)
+        load("topic", "--bootstrap", broker.bootstrap, "--topic", old, "--alter", "--config", "retention.bytes=1",
+             pin=runner.pin)
+        deleting = load(*paced, pin=runner.pin)
+        out["ottla"] = {
+            "segments_before": there,
+            "segments_after": files(broker),
+            "quiet_p99_ms": quiet["latency"]["p99_ns"] / 1e6,
+            "deleting_p99_ms": deleting["latency"]["p99_ns"] / 1e6,
+        }
+    finally:
+        broker.stop()
+    return out
+
+
+def files(broker):
+    return sum(1 for _ in (broker.home / "data").glob("*/*.log"))

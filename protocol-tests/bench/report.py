@@ -106,10 +106,11 @@ def others(rows):
                 cells = [f"{row[n]['kib_each']:.1f} KiB" if row.get(n) else "peer absent" for n in ("ottla", "kafka")]
                 yield (f"| L7 | {row['title']} | {cells[0]} | {cells[1]} "
                        f"| {row['slab_kib_per_endpoint']:.1f} KiB slab |")
-            case "D1":
-                cells = [f"quiet p99 {number(row[n]['quiet_p99_ms'])} ms, deleting {number(row[n]['deleting_p99_ms'])} ms"
-                         if row.get(n) else "–" for n in ("ottla", "kafka")]
-                yield f"| D1 | {row['title']} | {cells[0]} | {cells[1]} | – |"
+            case "L13":
+                found = row["ottla"]
+                yield (f"| L13 | {row['title']} | p99 {number(found['quiet_p99_ms'])} ms quiet, "
+                       f"{number(found['deleting_p99_ms'])} ms while {found['segments_before']} become "
+                       f"{found['segments_after']} | – | – |")
 
 
 def idle_cell(found):

@@ -7,6 +7,7 @@ import statistics
 CPU_WAIT_PER_RUN_MAX = 1.0
 LATENCY_WAIT_PER_RUN_MAX = 0.05
 LATENCY_FOREIGN_MAX = 0.05
+CPU_FOREIGN_MAX = 0.5
 
 
 def interval(values, resamples=4000):
@@ -42,6 +43,6 @@ def disturbed(cost, latency):
         return f"foreign CPU {foreign:.0%}" if foreign > LATENCY_FOREIGN_MAX else None
     waited = wait_per_run(cost["broker"])
     # Own threads on one core wait for each other as well: only with foreign CPU is it noise.
-    if waited > CPU_WAIT_PER_RUN_MAX and foreign_share(cost) > LATENCY_FOREIGN_MAX:
+    if waited > CPU_WAIT_PER_RUN_MAX and foreign_share(cost) > CPU_FOREIGN_MAX:
         return f"broker wait/run {waited:.2f}"
     return None

@@ -106,6 +106,10 @@ class Process:
 class Ottla(Process):
     name = "ottla"
 
+    def __init__(self, directory, pin=True, arguments=()):
+        super().__init__(directory, pin)
+        self.arguments = arguments
+
     def command(self):
         settings = {
             "listeners": f"PLAINTEXT://{self.bootstrap}",
@@ -113,7 +117,7 @@ class Ottla(Process):
             **SHARED,
         }
         overrides = [part for key, value in settings.items() for part in ("--override", f"{key}={value}")]
-        return [OTTLA, *overrides]
+        return [OTTLA, *self.arguments, *overrides]
 
     def start(self):
         self.bootstrap = self.bootstrap or f"127.0.0.1:{free_port()}"

@@ -1,9 +1,15 @@
 //! `load produce|fetch|tail|topic`: canned frames against any broker, one line of JSON as result.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use kafka_protocol::messages::IncrementalAlterConfigsRequest;
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
+use kafka_protocol::protocol::StrBytes;
 use protocol_tests::client::Connection;
 use protocol_tests::load::{self, Batches, Target};
 use serde_json::{Value, json};
@@ -57,12 +63,14 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Creates or deletes a topic.
+    /// Creates, alters or deletes a topic.
     Topic {
         #[command(flatten)]
         target: Target,
         #[arg(long)]
         delete: bool,
+        #[arg(long)]
+        alter: bool,
         /// key=value
         #[arg(long)]
         config: Vec<String>,
@@ -104,12 +112,13 @@ fn run(command: Command) -> Result<Value> {
         Command::Topic {
             target,
             delete,
+            alter,
             config,
-        } => topic(&target, delete, &config),
+        } => topic(&target, delete, alter, &config),
     }
 }
 
-fn topic(target: &Target, delete: bool, config: &[String]) -> Result<Value> {
+fn topic(target: &Target, delete: bool, alter: bool, config: &[String]) -> Result<Value> {
     let mut connection = Connection::open(&target.bootstrap)?;
     if delete {
         connection
@@ -121,8 +130,48 @@ fn topic(target: &Target, delete: bool, config: &[String]) -> Result<Value> {
         .iter()
         .map(|pair| pair.split_once('=').context("a config is key=value"))
         .collect();
+    let config = config?;
+    if alter {
+        return alter_topic(&mut connection, &target.topic, &config);
+    }
     let id = connection
-        .create_topic(&target.topic, target.partitions, &config?)?
+        .create_topic(&target.topic, target.partitions, &config)?
         .map_err(|code| anyhow::anyhow!("creating {}: {code:?}", target.topic))?;
+    for partition in 0..target.partitions {
+        await_leader(&mut connection, &target.topic, partition)?;
+    }
     Ok(json!({ "topic_id": format!("{id:?}") }))
+}
+
+fn alter_topic(connection: &mut Connection, topic: &str, config: &[(&str, &str)]) -> Result<Value> {
+    const TOPIC: i8 = 2;
+    let text = |text: &str| StrBytes::from_string(text.to_owned());
+    let set = config.iter().map(|(key, value)| {
+        AlterableConfig::default()
+            .with_name(text(key))
+            .with_config_operation(0)
+            .with_value(Some(text(value)))
+    });
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(TOPIC)
+        .with_resource_name(text(topic))
+        .with_configs(set.collect());
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let answer = connection.call(&request, 1)?;
+    for response in answer.responses {
+        anyhow::ensure!(response.error_code == 0, "altering {topic}: {response:?}");
+    }
+    Ok(json!({}))
+}
+
+/// Kafka answers CreateTopics before the broker leads the partitions.
+fn await_leader(connection: &mut Connection, topic: &str, partition: i32) -> Result<()> {
+    const LATEST: i64 = -1;
+    for _ in 0..1_000 {
+        if connection.list_offset(topic, partition, LATEST)?.is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    anyhow::bail!("nobody leads {topic}-{partition}")
 }
