@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -204,9 +205,12 @@ func (k *kafkaGo) offset(topic string, at int64) (int64, error) {
 }
 
 func (k *kafkaGo) listOffset(topic string, asked kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
-	answer, err := k.inner.ListOffsets(context.Background(), &kafka.ListOffsetsRequest{
-		Topics: map[string][]kafka.OffsetRequest{topic: {asked}},
-	})
+	request := &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {asked}}}
+	answer, err := k.inner.ListOffsets(context.Background(), request)
+	for closed := 0; errors.Is(err, io.ErrUnexpectedEOF) && closed < 5; closed++ {
+		// That a pooled connection is closed the Client learns, and tells, at the next request only.
+		answer, err = k.inner.ListOffsets(context.Background(), request)
+	}
 	if err != nil {
 		return kafka.PartitionOffsets{}, err
 	}
