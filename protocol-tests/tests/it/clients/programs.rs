@@ -67,6 +67,30 @@ pub const CLIENTS: &[Client] = &[
         name: "kcat",
         command: "$CLIENTS/kcat/run",
     },
+    Client {
+        name: "franz-go",
+        command: "$TOOLS/go/clients franz-go",
+    },
+    Client {
+        name: "sarama",
+        command: "$TOOLS/go/clients sarama",
+    },
+    Client {
+        name: "sarama-2.1",
+        command: "$TOOLS/go/clients sarama-2.1",
+    },
+    Client {
+        name: "kafka-go",
+        command: "$TOOLS/go/clients kafka-go",
+    },
+    Client {
+        name: "kafkajs",
+        command: "env NODE_PATH=$TOOLS/node/node_modules node $CLIENTS/node/main.js",
+    },
+    Client {
+        name: "rust-rdkafka",
+        command: "$TOOLS/rust/release/ottla-client-rdkafka",
+    },
 ];
 
 /// What a program said and how it ended.
