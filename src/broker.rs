@@ -8,6 +8,7 @@ use anyhow::Context;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::budget::{self, Budget};
 use crate::clock::Clock;
 use crate::config::{
     Config, Corruption, DynamicConfig, DynamicLayers, ResourceType, loggers, topic_keys,
@@ -34,6 +35,7 @@ use crate::types::{BrokerId, TopicId};
 pub struct Shared {
     pub config: Config,
     pub clock: Clock,
+    pub budget: Budget,
     pub partitions: Arc<Partitions>,
     pub controller: ControllerHandle,
     pub producer_ids: ProducerIds,
@@ -123,7 +125,10 @@ impl Core {
         let housekeeping =
             Housekeeping::start(partitions.clone(), &config, dynamic.clone(), clock.clone())?;
         let sessions = config.max_incremental_fetch_session_cache_slots;
+        let memory_limit = config.memory_limit.unwrap_or_else(budget::memory_limit);
+        let budget = Budget::new(memory_limit, config.queued_max_request_bytes);
         let shared = Arc::new(Shared {
+            budget,
             controller: quorum.controller.clone(),
             producer_ids: ProducerIds::default(),
             fetch_sessions: Mutex::new(SessionCache::new(sessions, Uuid::new_v4().as_u64_pair().0)),

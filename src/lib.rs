@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod broker;
+pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod controller;

@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["types", "error", "faults"],
     &["clock"],
     &["config"],
+    &["budget"],
     &["protocol"],
     &["log"],
     &["metadata"],

@@ -76,6 +76,11 @@ impl Answer {
         }
     }
 
+    /// Bytes in memory; regions of files take none.
+    pub fn memory(&self) -> usize {
+        self.head.len() + self.rest.iter().map(Chunk::memory).sum::<usize>()
+    }
+
     /// What is to be sent, in order.
     pub fn into_chunks(self) -> impl Iterator<Item = Chunk> {
         std::iter::once(Chunk::Inline(self.head)).chain(self.rest)

@@ -130,7 +130,11 @@ impl Fetch {
             last_fetched_epoch: position.last_fetched_epoch,
             max_bytes: position.max_bytes as usize,
         };
-        let max_bytes = request.max_bytes.min(cx.shared.config.fetch_max_bytes) as usize;
+        // While answers that nobody takes fill their memory, one batch is all (R76).
+        let max_bytes = match cx.shared.budget.responses.is_exhausted() {
+            true => 0,
+            false => request.max_bytes.min(cx.shared.config.fetch_max_bytes) as usize,
+        };
         Ok(Fetch {
             shared: cx.shared.clone(),
             header,

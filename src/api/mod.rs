@@ -50,6 +50,7 @@ use crate::protocol::header::{self, HeaderError, RequestHeader};
 use crate::protocol::{bounds, legacy, table};
 
 const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
 const API_VERSIONS: i16 = 18;
 
 /// Who is at the other end of a connection.
@@ -120,16 +121,69 @@ impl From<HeaderError> for Disconnect {
     }
 }
 
-/// Decodes one frame, starts its request, and returns what is to be sent when.
+/// One request that has arrived in full and whose body is proven to be decodable within bounds.
+pub struct Request {
+    header: RequestHeader,
+    decoded_size: usize,
+}
+
+/// A Fetch of more bytes than this is charged for its partitions.
+const SMALL_FETCH: usize = 4 << 10;
+/// What a partition takes in a Fetch on its way through the session, the pass and the answer, over
+/// its bytes on the wire.
+const FETCH_RATIO: usize = 16;
+
+impl Request {
+    /// Looks at the header and walks the body; decodes nothing yet.
+    ///
+    /// # Errors
+    /// Bytes that are not a request.
+    pub fn parse(frame: Bytes) -> Result<Request, Disconnect> {
+        let header = header::parse_request_header(&frame)?;
+        let (key, version) = (header.api_key, header.api_version);
+        let decoded_size = match key {
+            // These have bounded codecs of their own.
+            PRODUCE => 0,
+            FETCH if header.body.len() > SMALL_FETCH => FETCH_RATIO * header.body.len(),
+            FETCH => 0,
+            _ if !is_served(&header) => 0,
+            _ => {
+                let walked = bounds::check(key, version, &header.body);
+                walked.map_err(Disconnect::malformed)?.decoded
+            }
+        };
+        Ok(Request {
+            header,
+            decoded_size,
+        })
+    }
+
+    /// Bytes that it takes beside its frame once it is decoded, about.
+    pub fn decoded_size(&self) -> usize {
+        self.decoded_size
+    }
+
+    /// Whether the answer needs little memory whatever there is: a Produce answers a few bytes per
+    /// partition, a Fetch keeps to one batch where memory is short.
+    pub fn bounds_its_answer(&self) -> bool {
+        matches!(self.header.api_key, PRODUCE | FETCH)
+    }
+}
+
+fn is_served(header: &RequestHeader) -> bool {
+    table::served(header.api_key).is_some_and(|api| api.answers(header.api_version))
+}
+
+/// Starts a request and returns what is to be sent when.
 ///
 /// # Errors
 /// [`Disconnect`] closes the connection, and only this connection.
 pub fn dispatch(
     shared: &Arc<Shared>,
     peer: &mut Peer,
-    frame: Bytes,
+    request: Request,
 ) -> Result<Outcome, Disconnect> {
-    let header = header::parse_request_header(&frame)?;
+    let header = request.header;
     remember_client_id(peer, &header);
     let span = tracing::debug_span!(
         "request",
@@ -155,9 +209,10 @@ pub fn dispatch(
     })
 }
 
+/// The body has passed [`Request::parse`].
 fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     let (key, version) = (cx.header.api_key, cx.header.api_version);
-    if !table::served(key).is_some_and(|api| api.answers(version)) {
+    if !is_served(cx.header) {
         if key == API_VERSIONS {
             return Ok(answer::now(
                 cx,
@@ -172,13 +227,9 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
             client_id,
         });
     }
-    match key {
-        PRODUCE => return produce::handle(cx, body),
-        1 => return fetch::handle(cx, body),
-        _ => {}
-    }
-    bounds::check(key, version, &body).map_err(Disconnect::malformed)?;
     Ok(match key {
+        PRODUCE => return produce::handle(cx, body),
+        FETCH => return fetch::handle(cx, body),
         2 => list_offsets::handle(cx, decode(version, body)?),
         3 => metadata::handle(cx, decode(version, body)?),
         10 => find_coordinator::handle(cx, decode(version, body)?),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use crate::config::connection_limits;
 use crate::config::key::{Key, Treatment, keys};
 use crate::config::refusal::{self, Refusal};
 
@@ -84,7 +85,10 @@ pub fn treatment(name: &str) -> Option<Treatment> {
     if name.starts_with("zookeeper.") || name.starts_with("confluent.") {
         return Some(Treatment::Ignored);
     }
-    // Overrides for one listener, which matter where TLS and SASL are served.
+    if connection_limits::is_of_a_listener(name) {
+        return Some(Treatment::Honoured);
+    }
+    // Other overrides for one listener, which matter where TLS and SASL are served.
     name.starts_with("listener.name.")
         .then_some(Treatment::NotYet)
 }

@@ -8,7 +8,9 @@ use crate::config::check::{self, Report};
 use crate::config::error::ConfigError;
 use crate::config::layers::{Layer, LayerKind, Setting, Settings};
 use crate::config::listeners::{BadListeners, BindHost, ListenerSettings, Listeners};
-use crate::config::{Config, Corruption, Minima, Storage, broker_keys, value};
+use crate::config::{
+    Config, ConnectionLimits, Corruption, Minima, Storage, broker_keys, value,
+};
 use crate::types::{BrokerId, Millis};
 
 /// What makes one node work when nobody says how. Kafka's open `PLAINTEXT://:9092` and its data
@@ -54,6 +56,7 @@ pub(super) fn config(
     let log_dirs = log_dirs(&settings)?;
     let metadata_log_dir = settings.text("metadata.log.dir").map(PathBuf::from);
     check_times(&settings)?;
+    check_connection_limits(&settings)?;
     if check::minima(&settings) == Minima::Relaxed {
         reports.push(Report::warn(
             "The development profile is on: not for data that matters",
@@ -82,6 +85,7 @@ pub(super) fn config(
             .map(|_| settings.typed("socket.listen.backlog.size"))
             .transpose()?,
         connections_max_idle_ms: if idle_ms < 0 { Millis::MAX } else { idle_ms },
+        queued_max_request_bytes: queued_max_request_bytes(&settings)?,
         fetch_max_bytes: settings.typed("fetch.max.bytes")?,
         max_incremental_fetch_session_cache_slots: settings
             .typed("max.incremental.fetch.session.cache.slots")?,
@@ -93,6 +97,9 @@ pub(super) fn config(
             },
         },
         strict_produce: settings.own_text("produce.validation") == Some("strict"),
+        memory_limit: settings
+            .own_text("memory.limit")
+            .and_then(|text| text.parse().ok()),
         shutdown_timeout: settings
             .own_text("server.shutdown_timeout")
             .and_then(value::duration)
@@ -338,4 +345,22 @@ fn check_times(settings: &Settings) -> Result<(), ConfigError> {
         return Err(settings.refuse(key, problem, "use -1 to keep records for ever"));
     }
     Ok(())
+}
+
+fn check_connection_limits(settings: &Settings) -> Result<(), ConfigError> {
+    let all = settings.kafka.iter();
+    ConnectionLimits::read(all.map(|(key, setting)| (key.as_str(), setting.value.as_str())))
+        .map(|_| ())
+        .map_err(|(key, problem)| settings.refuse(&key, problem, "change or remove it"))
+}
+
+fn queued_max_request_bytes(settings: &Settings) -> Result<i64, ConfigError> {
+    const KEY: &str = "queued.max.request.bytes";
+    let bytes: i64 = settings.typed(KEY)?;
+    let largest: i64 = settings.typed("socket.request.max.bytes")?;
+    if bytes > 0 && bytes < largest {
+        let problem = format!("{KEY} must be larger or equal to socket.request.max.bytes");
+        return Err(settings.refuse(KEY, problem, "change or remove it"));
+    }
+    Ok(bytes)
 }

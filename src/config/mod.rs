@@ -14,6 +14,7 @@ pub mod broker_keys;
 mod build;
 mod check;
 pub mod client_metrics_keys;
+mod connection_limits;
 mod dynamic;
 mod dynamic_rules;
 pub mod entry;
@@ -36,6 +37,7 @@ pub mod topic_keys;
 mod value;
 
 pub use check::{Level, Report};
+pub use connection_limits::{ConnectionLimits, ListenerLimits};
 pub use dynamic::{BrokerConfigs, DynamicConfig, DynamicLayers, Synonym};
 pub use dynamic_rules::Scope;
 pub use entry::ConfigEntry;
@@ -76,11 +78,15 @@ pub struct Config {
     pub socket_listen_backlog_size: Option<i32>,
     /// `i64::MAX`: an idle connection is never closed.
     pub connections_max_idle_ms: Millis,
+    /// Where positive, the pool of request bytes; else that follows from the memory limit.
+    pub queued_max_request_bytes: i64,
     pub fetch_max_bytes: i32,
     pub max_incremental_fetch_session_cache_slots: usize,
     pub storage: Storage,
     /// `[produce] validation = "strict"`: inflate and check every compressed batch, as Kafka does.
     pub strict_produce: bool,
+    /// `[memory] limit`, in bytes; `None` is the control group's limit, else the machine's memory.
+    pub memory_limit: Option<usize>,
     /// `[server] shutdown_timeout`
     pub shutdown_timeout: Duration,
     /// `[logging] level`: error, warn, info, debug or trace.

@@ -39,6 +39,14 @@ impl Chunk {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        match self {
+            Chunk::Inline(bytes) | Chunk::Memory(bytes) => bytes.len(),
+            Chunk::File { .. } => 0,
+        }
+    }
 }
 
 /// A response body ready to be sent.

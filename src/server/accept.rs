@@ -1,15 +1,16 @@
-//! Binds the listeners and accepts connections. The loop never sleeps and never waits for a
-//! handler (R39); when descriptors run out it waits for a connection to close.
+//! Binds the listeners and accepts connections. The loop never waits for a handler (R39). It pauses
+//! only where a limit says so: of connections, of their rate, of descriptors.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::api::Peer;
@@ -17,10 +18,13 @@ use crate::broker::Shared;
 use crate::config::Listener;
 use crate::config::listeners::BindHost;
 use crate::server::connection;
+use crate::server::connections::{Admitted, Connections, TooMany};
 
 /// Connections that may wait for accept unless `socket.listen.backlog.size` is set: 5,000 clients
 /// at once meet no SYN retry (R39).
 const BACKLOG: i32 = 4096;
+/// Connections may have this part of the descriptors; logs need some too.
+const CONNECTIONS_PER_CENT: u64 = 95;
 /// After running out of descriptors the loop tries again at least this often.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -80,43 +84,114 @@ impl BoundListener {
     }
 
     /// Starts accepting on every address.
-    pub fn serve(self, shared: &Arc<Shared>, stopping: &watch::Receiver<bool>) {
+    pub fn serve(
+        self,
+        shared: &Arc<Shared>,
+        connections: &Arc<Connections>,
+        stopping: &watch::Receiver<bool>,
+    ) {
         for socket in self.sockets {
-            let accept = accept_loop(stopping.clone(), socket, self.name.clone(), shared.clone());
-            tokio::spawn(accept);
+            let acceptor = Acceptor {
+                listener: self.name.clone(),
+                shared: shared.clone(),
+                connections: connections.clone(),
+                reserve_from: reserve_from(),
+                is_short: false,
+            };
+            tokio::spawn(Acceptor::run(stopping.clone(), socket, acceptor));
         }
     }
 }
 
-/// `stopping` comes first to be dropped last: it tells the stop that nothing else is held.
-async fn accept_loop(
-    mut stopping: watch::Receiver<bool>,
-    socket: TcpListener,
+/// The lowest number of a descriptor that a connection may not have.
+fn reserve_from() -> RawFd {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let reserved = limit.map(|limit| limit.saturating_mul(CONNECTIONS_PER_CENT) / 100);
+    reserved.map_or(RawFd::MAX, |from| {
+        RawFd::try_from(from).unwrap_or(RawFd::MAX)
+    })
+}
+
+struct Acceptor {
     listener: Arc<str>,
     shared: Arc<Shared>,
-) {
-    let freed = Arc::new(Notify::new());
-    let mut exhausted = false;
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return,
-        };
-        match accepted {
-            Ok((stream, address)) => {
-                exhausted = false;
-                spawn_connection(stream, address, &listener, &shared, &stopping, &freed);
-            }
-            // A client that went away while it waited concerns nobody else.
-            Err(error) if is_of_the_client(&error) => {}
-            Err(error) => {
-                if !exhausted {
-                    tracing::warn!(%listener, %error, "accepting connections failed");
+    connections: Arc<Connections>,
+    reserve_from: RawFd,
+    /// Descriptors have run short, and it has been said.
+    is_short: bool,
+}
+
+impl Acceptor {
+    /// `stopping` comes first to be dropped last: it tells the stop that nothing else is held.
+    async fn run(mut stopping: watch::Receiver<bool>, socket: TcpListener, mut acceptor: Acceptor) {
+        let children = stopping.clone();
+        tokio::select! {
+            () = acceptor.accept_all(&socket, &children) => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn accept_all(&mut self, socket: &TcpListener, stopping: &watch::Receiver<bool>) {
+        loop {
+            // Where a limit is reached, clients wait in the backlog, as with Kafka.
+            self.connections.room(&self.listener).await;
+            match socket.accept().await {
+                Ok((stream, address)) => self.take(stream, address, stopping).await,
+                // A client that went away while it waited concerns nobody else.
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    self.say_short(&error);
+                    self.wait_for_descriptors().await;
                 }
-                exhausted = true;
-                let _ = tokio::time::timeout(RETRY_ACCEPT, freed.notified()).await;
             }
         }
+    }
+
+    /// Serves a connection on a task of its own, once it is its turn.
+    async fn take(
+        &mut self,
+        stream: TcpStream,
+        address: SocketAddr,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        let wait_ms = self
+            .connections
+            .pace(&self.listener, self.shared.clock.monotonic_ms());
+        if wait_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(wait_ms as u64)).await;
+        }
+        // The kernel gives the lowest free number: this one says how many are in use.
+        let is_of_the_reserve = stream.as_raw_fd() >= self.reserve_from;
+        let now = self.shared.clock.monotonic_ms();
+        match self.connections.admit(&self.listener, address.ip(), now) {
+            Ok(admitted) => {
+                spawn_connection(stream, address, admitted, &self.shared, stopping);
+            }
+            Err(TooMany { limit }) => {
+                tracing::info!(peer = %address, listener = %self.listener,
+                    "rejected a connection: the address has the configured maximum of {limit}");
+            }
+        }
+        if is_of_the_reserve {
+            self.say_short(&"95 % of the descriptors are in use");
+            self.wait_for_descriptors().await;
+        } else {
+            self.is_short = false;
+        }
+    }
+
+    fn say_short(&mut self, reason: &dyn std::fmt::Display) {
+        if !self.is_short {
+            tracing::warn!(listener = %self.listener, %reason,
+                "accepting connections pauses until some are closed");
+        }
+        self.is_short = true;
+    }
+
+    /// Until a connection ends: the rest of the descriptors is for logs.
+    async fn wait_for_descriptors(&self) {
+        let ended = self.connections.next_end();
+        let _ = tokio::time::timeout(RETRY_ACCEPT, ended).await;
     }
 }
 
@@ -132,27 +207,22 @@ fn is_of_the_client(error: &io::Error) -> bool {
 fn spawn_connection(
     stream: TcpStream,
     address: SocketAddr,
-    listener: &Arc<str>,
+    admitted: Admitted,
     shared: &Arc<Shared>,
     stopping: &watch::Receiver<bool>,
-    freed: &Arc<Notify>,
 ) {
     let _ = stream.set_nodelay(true);
+    let seat = admitted.seat.clone();
     let peer = Peer {
         address,
-        listener: listener.clone(),
+        listener: seat.listener().clone(),
         client_id: None,
     };
     let span =
         tracing::debug_span!("connection", peer = %address, client_id = tracing::field::Empty);
-    let (shared, stopping, freed) = (shared.clone(), stopping.clone(), freed.clone());
-    tokio::spawn(
-        async move {
-            connection::serve(shared, stream, peer, stopping).await;
-            freed.notify_one();
-        }
-        .instrument(span),
-    );
+    let serving = connection::serve(shared.clone(), stream, peer, admitted, stopping.clone());
+    let task = tokio::spawn(serving.instrument(span));
+    seat.served_by(task.abort_handle());
 }
 
 fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {

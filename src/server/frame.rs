@@ -46,13 +46,15 @@ impl FrameReader {
         }
     }
 
-    /// Where the next read goes: at least one byte of spare room.
-    pub fn room(&mut self) -> &mut BytesMut {
+    /// Where the next read goes: at least one byte of spare room. `thrifty` where memory is short:
+    /// nothing is read ahead of the frame that was announced.
+    pub fn room(&mut self, thrifty: bool) -> &mut BytesMut {
         let wanted = match self.declared() {
             Some(size) => {
                 let missing = (4 + size).saturating_sub(self.buffer.len());
                 missing.min(self.buffer.len().max(self.proven).max(READ_AHEAD))
             }
+            None if thrifty => FIRST_READ,
             None => self.proven.clamp(FIRST_READ, READ_AHEAD),
         };
         if self.buffer.capacity() - self.buffer.len() < wanted.max(1) {
@@ -61,9 +63,9 @@ impl FrameReader {
         &mut self.buffer
     }
 
-    /// The next whole frame without its length, or `None` until more bytes have arrived.
+    /// Size of the next frame with its length in front, in bytes, as soon as that has arrived.
     /// Fails as soon as the header shows that the frame can never be accepted.
-    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+    pub fn announced(&self) -> Result<Option<usize>, FrameError> {
         let Some(header) = self.buffer.first_chunk::<4>() else {
             return Ok(None);
         };
@@ -71,9 +73,23 @@ impl FrameReader {
         if declared <= 0 {
             return Err(FrameError::NotPositive(declared));
         }
-        let size = declared as usize;
-        self.check_limit(size)?;
-        if self.buffer.len() < 4 + size {
+        self.check_limit(declared as usize)?;
+        Ok(Some(4 + declared as usize))
+    }
+
+    /// The bytes that have arrived and are in no whole frame that was taken.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The next whole frame without its length, or `None` until more bytes have arrived.
+    /// Fails like [`FrameReader::announced`].
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some(announced) = self.announced()? else {
+            return Ok(None);
+        };
+        let size = announced - 4;
+        if self.buffer.len() < announced {
             return Ok(None);
         }
         let mut frame = self.buffer.split_to(4 + size);
@@ -121,7 +137,7 @@ mod tests {
     use super::*;
 
     fn receive(reader: &mut FrameReader, bytes: &[u8]) {
-        reader.room();
+        reader.room(false);
         reader.buffer.extend_from_slice(bytes);
     }
 
@@ -182,6 +198,6 @@ mod tests {
         receive(&mut reader, &[0, 0]);
         assert_eq!(reader.next_frame(), Ok(None));
         // BytesMut doubles what is there when it grows.
-        assert!(reader.room().capacity() <= 4 * READ_AHEAD);
+        assert!(reader.room(false).capacity() <= 4 * READ_AHEAD);
     }
 }

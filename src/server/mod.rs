@@ -4,17 +4,22 @@
 
 mod accept;
 mod connection;
+mod connections;
+mod creation_rate;
 pub mod frame;
 mod output;
+mod patience;
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::broker::{Core, SetLogLevels};
+use crate::budget::Usage;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::image::Endpoint;
+use crate::server::connections::Connections;
 
 /// How long a stop waits for connections to end; they need milliseconds.
 const CONNECTIONS_END: Duration = Duration::from_secs(5);
@@ -41,11 +46,12 @@ impl Broker {
             bound.push(socket);
         }
         let core = Core::boot(config, clock, endpoints, set_log_levels).await?;
+        let connections = Connections::follow(core.shared());
         let (stopping, stop) = watch::channel(false);
         let mut ports = Vec::new();
         for socket in bound {
             ports.push((socket.name().to_owned(), socket.port()?));
-            socket.serve(core.shared(), &stop);
+            socket.serve(core.shared(), &connections, &stop);
         }
         Ok(Broker {
             core,
@@ -60,6 +66,11 @@ impl Broker {
             .iter()
             .find(|(name, _)| name == listener)
             .map(|(_, port)| *port)
+    }
+
+    /// What clients make it hold, by pool: requests, responses, decompression.
+    pub fn memory(&self) -> [(&'static str, Usage); 3] {
+        self.core.shared().budget.usage()
     }
 
     /// Returns if the broker can no longer do its work; it should be dropped then.
@@ -77,6 +88,8 @@ impl Broker {
             .is_err()
         {
             tracing::warn!("connections are still open, the stop goes on without them");
+        } else {
+            self.core.shared().budget.assert_empty();
         }
         self.core.shutdown().await;
     }

@@ -36,21 +36,35 @@ impl Output {
         self.sent_bytes
     }
 
+    /// Bytes in memory that wait to be sent; regions of files take none.
+    pub fn memory(&self) -> usize {
+        self.chunks.iter().map(Chunk::memory).sum()
+    }
+
+    /// Sends what the socket takes at once: whether that is everything.
+    ///
+    /// # Errors
+    /// As [`Output::flush`].
+    pub fn flush_now(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        while !self.chunks.is_empty() {
+            match self.write_some(stream) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
     /// Sends everything. Cancel safe: what was sent has left the queue, the rest is still in it.
     ///
     /// # Errors
     /// The socket's, or `UnexpectedEof` if a file is shorter than its region: the length on the
     /// wire is already promised, so the caller must close the connection.
     pub async fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
-        while !self.chunks.is_empty() {
-            match self.write_some(stream) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.writable().await?
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        while !self.flush_now(stream)? {
+            stream.writable().await?;
         }
         Ok(())
     }

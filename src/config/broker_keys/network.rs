@@ -18,14 +18,14 @@ keys! { pub(super) const KEYS:
         "After how long a SASL connection must authenticate again; 0 for never.";
     NotYet Int "connection.failed.authentication.delay.ms" = "100", AtLeast(0), ReadOnly:
         "How long a failed authentication waits for its answer.";
-    NotYet Int "max.connections" = "2147483647", AtLeast(0), Dynamic:
-        "How many connections the broker keeps.";
-    NotYet Int "max.connections.per.ip" = "2147483647", AtLeast(0), Dynamic:
+    Honoured Int "max.connections" = "2147483647", AtLeast(0), Dynamic:
+        "How many connections the broker keeps; more wait to be accepted. `listener.name.L.max.connections` is the limit of one listener.";
+    Honoured Int "max.connections.per.ip" = "2147483647", AtLeast(0), Dynamic:
         "How many connections one address may keep.";
-    NotYet String "max.connections.per.ip.overrides" = "", Any, Dynamic:
+    Honoured String "max.connections.per.ip.overrides" = "", Any, Dynamic:
         "Other limits for single addresses, as `host:count`.";
-    NotYet Int "max.connection.creation.rate" = "2147483647", AtLeast(0), Dynamic:
-        "How many connections the broker accepts per second.";
+    Honoured Int "max.connection.creation.rate" = "2147483647", AtLeast(0), Dynamic:
+        "How many connections the broker accepts per second. `listener.name.L.max.connection.creation.rate` is the rate of one listener.";
     Honoured Int "fetch.max.bytes" = "57671680", AtLeast(1024), ReadOnly:
         "The most bytes one fetch answers.";
     Honoured Int "max.incremental.fetch.session.cache.slots" = "1000", AtLeast(0), ReadOnly:
@@ -42,12 +42,12 @@ keys! { pub(super) const KEYS:
         "How many finished share fetches gather before they are swept. Nothing gathers here.";
     NoEffect Int "queued.max.requests" = "500", AtLeast(1), ReadOnly:
         "How many requests may wait for a request thread.";
-    NoEffect Long "queued.max.request.bytes" = "-1", Any, ReadOnly:
-        "How many bytes of requests may wait.";
-    NotYet Int "quota.window.num" = "11", AtLeast(1), ReadOnly:
-        "How many samples a client quota remembers.";
-    NotYet Int "quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
-        "The length of one sample of a client quota.";
+    Honoured Long "queued.max.request.bytes" = "-1", Any, ReadOnly:
+        "How many bytes of requests may be in the broker at once; at least `socket.request.max.bytes`. Unset, a share of the memory limit.";
+    Honoured Int "quota.window.num" = "11", AtLeast(1), ReadOnly:
+        "How many samples the measured rate of new connections remembers.";
+    Honoured Int "quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
+        "The length of one sample of the measured rate of new connections.";
     NotYet Int "replication.quota.window.num" = "11", AtLeast(1), ReadOnly:
         "How many samples a replication throttle remembers.";
     NotYet Int "replication.quota.window.size.seconds" = "1", AtLeast(1), ReadOnly:
