@@ -9,8 +9,9 @@
 //! emptied young databases), so [`Store::close`] syncs the file itself.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,7 @@ impl Store {
     }
 
     fn try_open(path: &Path, cluster_id: &str, node_id: BrokerId) -> Result<Store, StoreError> {
+        make_private(path)?;
         let store = guarded(|| {
             let config = sled::Config::new()
                 .path(path)
@@ -215,6 +217,17 @@ impl Store {
 
 /// A key and its value.
 type Row = (Vec<u8>, Vec<u8>);
+
+/// Only this broker may look into the index: it will hold credentials. sled makes its files inside
+/// with modes of its own.
+fn make_private(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::set_permissions(path, Permissions::from_mode(0o700))
+        }
+        created => created,
+    }
+}
 
 /// Runs `work`; a panic inside sled is an error like any other.
 fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {

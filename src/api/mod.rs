@@ -128,7 +128,7 @@ pub struct Request {
 }
 
 /// A Fetch of more bytes than this is charged for its partitions.
-const SMALL_FETCH: usize = 4 << 10;
+const SMALL_FETCH: usize = 512;
 /// What a partition takes in a Fetch on its way through the session, the pass and the answer, over
 /// its bytes on the wire.
 const FETCH_RATIO: usize = 16;

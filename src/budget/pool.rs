@@ -1,6 +1,7 @@
 //! A number of bytes that many share. Taking some costs a few atomic operations while there is
-//! enough; what does not fit waits, oldest first. While others wait, one holder gets no more than
-//! a quarter of the pool beyond its first reservation, so that a single peer cannot live in it.
+//! enough; what does not fit waits, oldest first. Beyond its first reservation one holder gets no
+//! more than three quarters of the pool, and a quarter while others wait: whatever a single peer
+//! does, there is something left for the next one.
 //!
 //! Knows nothing of what the bytes are for, and allocates none of them.
 
@@ -12,9 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-
-/// While others wait, a holder may have this part of the pool.
-const SHARE: usize = 4;
 
 /// How full a pool is, in bytes, and how many reservations wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,11 +127,19 @@ impl Pool {
         let others_wait = queue.holders.len() > 1;
         let heads = queue.holders.iter().filter_map(|(address, waiters)| {
             let (arrival, waiter) = waiters.first_key_value()?;
-            let held = waiter.holder.held.load(Ordering::Relaxed);
-            let has_its_share = held > 0 && held + waiter.bytes > self.limit / SHARE;
-            (!(others_wait && has_its_share)).then_some((*arrival, *address))
+            self.is_within_share(&waiter.holder, waiter.bytes, others_wait)
+                .then_some((*arrival, *address))
         });
         heads.min().map(|(arrival, address)| (address, arrival))
+    }
+
+    fn is_within_share(&self, holder: &Holder, bytes: usize, others_wait: bool) -> bool {
+        let share = match others_wait {
+            true => self.limit / 4,
+            false => self.limit / 4 * 3,
+        };
+        let held = holder.held.load(Ordering::Relaxed);
+        held == 0 || held.saturating_add(bytes) <= share
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -166,7 +172,9 @@ impl Account {
 
     /// Takes `bytes` if they are there and nobody waits for some.
     pub fn try_take(&mut self, bytes: usize) -> bool {
-        let taken = self.pool.waiting.load(Ordering::Relaxed) == 0 && self.pool.add(bytes);
+        let taken = self.pool.waiting.load(Ordering::Relaxed) == 0
+            && self.pool.is_within_share(&self.holder, bytes, false)
+            && self.pool.add(bytes);
         if taken {
             self.holder.held.fetch_add(bytes, Ordering::Relaxed);
             self.held += bytes;

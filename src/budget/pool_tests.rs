@@ -112,12 +112,13 @@ fn nobody_is_overtaken_by_what_is_smaller() {
 fn while_others_wait_a_holder_gets_a_quarter_beyond_its_first() {
     // `a` is the oldest and may not go on; `b` takes its first, however large, and then no more.
     check(
-        "a take 50
-         a take 50
+        "a take 70
          a take 20
          b take 40
-         a back 50
          b take 30
+         a back 20
+         b take 30
+         a back 50
          b back 40",
         expect![[r#"
             a take 50    -> used 50 waiting 0 a=50
@@ -132,12 +133,15 @@ fn while_others_wait_a_holder_gets_a_quarter_beyond_its_first() {
 }
 
 #[test]
-fn alone_a_holder_may_have_the_whole_pool() {
+fn three_quarters_are_all_that_one_holder_may_have_beyond_its_first() {
     check(
         "a take 60
-         a take 40
-         a take 30
-         a back 60",
+         a take 20
+         b take 10
+         a back 30
+         c take 100
+         b back 10
+         a back 50",
         expect![[r#"
             a take 60    -> used 60 waiting 0 a=60
             a take 40    -> used 100 waiting 0 a=100

@@ -8,9 +8,7 @@ use crate::config::check::{self, Report};
 use crate::config::error::ConfigError;
 use crate::config::layers::{Layer, LayerKind, Setting, Settings};
 use crate::config::listeners::{BadListeners, BindHost, ListenerSettings, Listeners};
-use crate::config::{
-    Config, ConnectionLimits, Corruption, Minima, Storage, broker_keys, value,
-};
+use crate::config::{Config, ConnectionLimits, Corruption, Minima, Storage, broker_keys, value};
 use crate::types::{BrokerId, Millis};
 
 /// What makes one node work when nobody says how. Kafka's open `PLAINTEXT://:9092` and its data

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs};
 
-use crate::config::{BrokerConfigs, broker_keys};
 use crate::config::key::Minima;
+use crate::config::{BrokerConfigs, broker_keys};
 use crate::types::Millis;
 
 const PER_IP_OVERRIDES: &str = "max.connections.per.ip.overrides";

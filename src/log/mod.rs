@@ -65,7 +65,7 @@ pub use read::{Chunks, ReadPlan, Records};
 pub use retention::{Detached, Retention};
 pub use retire::Deleted;
 
-use context::Shared;
+use context::{KnownProducers, Shared};
 use epochs::EpochCache;
 use hot_tail::HotTail;
 use index_rule::IndexRule;
@@ -116,6 +116,7 @@ pub struct Log {
     log_start_offset: Offset,
     log_end_offset: Offset,
     producers: ProducerStates,
+    known_producers: KnownProducers,
     refill: replay::Refill,
     epochs: EpochCache,
     hot_tail: Arc<HotTail>,
@@ -227,6 +228,17 @@ impl Log {
     /// (R73).
     pub fn expire_producers(&mut self, now: Millis, expiration_ms: i64) {
         self.producers.expire(now, expiration_ms);
+        self.bound_producers();
+    }
+
+    /// Whoever sends under ever new producer ids must not fill the memory: where the directory
+    /// knows too many, this log forgets the quarter of its own that was silent for longest.
+    fn bound_producers(&mut self) {
+        let count = self.producers.len();
+        if self.known_producers.are_too_many(count) {
+            self.producers.forget_oldest(count / 4);
+            self.known_producers.are_too_many(self.producers.len());
+        }
     }
 
     /// Whether the disk or damage has taken this log out of service, and how.

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::log::append::max_age_ms;
 use crate::log::apply::apply;
-use crate::log::context::{LogContext, Shared};
+use crate::log::context::{KnownProducers, LogContext, Shared};
 use crate::log::epochs::EpochCache;
 use crate::log::flush::Durability;
 use crate::log::index::Entries;
@@ -221,6 +221,7 @@ impl Opening<'_> {
             log_start_offset: start,
             log_end_offset: start,
             producers: ProducerStates::default(),
+            known_producers: KnownProducers::new(self.cx),
             refill: Refill::Nothing,
             epochs: EpochCache::default(),
             hot_tail: self.cx.hot_tails.tail(),

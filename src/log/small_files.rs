@@ -53,6 +53,14 @@ pub fn write_options() -> OpenOptions {
     options
 }
 
+/// [`write_options`] for what only this broker may read once it is created: metadata, which will
+/// hold credentials.
+pub fn private_write_options() -> OpenOptions {
+    let mut options = write_options();
+    options.mode(0o600);
+    options
+}
+
 /// A small file; `None` if there is none. One longer than `limit` bytes is cut behind it, which
 /// leaves something that no reader takes for whole.
 pub fn read_small_file(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {

@@ -23,8 +23,10 @@ const EVICTION_MS: Millis = 120_000;
 /// Kafka deals its slots out to so many shards and loses the remainder (KAFKA-9401): with
 /// `max.incremental.fetch.session.cache.slots=1` there are no sessions (R87).
 const SHARDS: usize = 8;
-/// Partitions in all sessions together: about 32 MiB.
-const MAX_CACHED_PARTITIONS: usize = 200_000;
+/// All sessions together, in bytes.
+const MAX_CACHED_BYTES: usize = 32 << 20;
+/// What a partition takes in its session beside the name of its topic, about, in bytes.
+const PARTITION_BYTES: usize = 160;
 
 /// A topic as the request named it: by id from v13 on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,7 +102,7 @@ pub struct Finished {
 pub struct SessionCache {
     slots: usize,
     sessions: HashMap<i32, Session>,
-    cached_partitions: usize,
+    cached_bytes: usize,
     /// State of the generator of session ids.
     seed: u64,
 }
@@ -112,6 +114,8 @@ struct Session {
     created: Millis,
     last_used: Millis,
     partitions: HashMap<PartitionKey, Cached>,
+    /// Of its partitions.
+    bytes: usize,
     /// Reading order. Partitions that returned data move to the end, so that none starves (R77).
     order: BTreeMap<u64, PartitionKey>,
     next_place: u64,
@@ -125,6 +129,18 @@ struct Cached {
     log_start_offset: Offset,
 }
 
+impl PartitionKey {
+    /// What a session keeps for it, in bytes. The name is counted with every partition: requests
+    /// may name the same topic again and again.
+    fn cached_bytes(&self) -> usize {
+        PARTITION_BYTES
+            + match &self.topic {
+                TopicKey::Name(name) => name.len(),
+                TopicKey::Id(_) => 0,
+            }
+    }
+}
+
 impl SessionCache {
     /// `slots` is `max.incremental.fetch.session.cache.slots`; `seed` makes ids unpredictable.
     pub fn new(slots: usize, seed: u64) -> SessionCache {
@@ -132,7 +148,7 @@ impl SessionCache {
         SessionCache {
             slots,
             sessions: HashMap::new(),
-            cached_partitions: 0,
+            cached_bytes: 0,
             seed,
         }
     }
@@ -173,11 +189,11 @@ impl SessionCache {
         if session.by_topic_id != request.by_topic_id {
             return Err(ResponseError::FetchSessionTopicIdError);
         }
-        let before = session.partitions.len();
+        let before = session.bytes;
         session.update(asked, forgotten);
         session.last_used = now;
         session.epoch = next_epoch(session.epoch);
-        self.cached_partitions = self.cached_partitions - before + session.partitions.len();
+        self.cached_bytes = self.cached_bytes - before + session.bytes;
         if session.partitions.is_empty() {
             self.remove(request.id);
             return Ok(Begun {
@@ -186,7 +202,7 @@ impl SessionCache {
             });
         }
         let wanted = session.wanted();
-        if self.cached_partitions > MAX_CACHED_PARTITIONS {
+        if self.cached_bytes > MAX_CACHED_BYTES {
             // An answer without session id tells the client to open a new one.
             self.remove(request.id);
             return Ok(Begun {
@@ -249,11 +265,15 @@ impl SessionCache {
         now: Millis,
     ) -> i32 {
         let size = begun.wanted.len();
-        let is_full = self.sessions.len() >= self.slots;
-        if self.cached_partitions + size > MAX_CACHED_PARTITIONS
-            || (is_full && !self.evict_for(from_follower, size, now))
-        {
+        let keys = begun.wanted.iter().map(|(key, _)| key);
+        let bytes: usize = keys.map(PartitionKey::cached_bytes).sum();
+        if self.slots == 0 || bytes > MAX_CACHED_BYTES {
             return NO_SESSION;
+        }
+        while self.sessions.len() >= self.slots || self.cached_bytes + bytes > MAX_CACHED_BYTES {
+            if !self.evict_for(from_follower, size, now) {
+                return NO_SESSION;
+            }
         }
         let mut session = Session {
             epoch: next_epoch(INITIAL_EPOCH),
@@ -262,6 +282,7 @@ impl SessionCache {
             created: now,
             last_used: now,
             partitions: HashMap::with_capacity(size),
+            bytes: 0,
             order: BTreeMap::new(),
             next_place: 0,
         };
@@ -270,7 +291,7 @@ impl SessionCache {
             session.mention(key, seen);
         }
         let id = self.unused_id();
-        self.cached_partitions += size;
+        self.cached_bytes += session.bytes;
         self.sessions.insert(id, session);
         id
     }
@@ -303,9 +324,7 @@ impl SessionCache {
 
     fn remove(&mut self, id: i32) -> bool {
         let removed = self.sessions.remove(&id);
-        self.cached_partitions -= removed
-            .as_ref()
-            .map_or(0, |session| session.partitions.len());
+        self.cached_bytes -= removed.as_ref().map_or(0, |session| session.bytes);
         removed.is_some()
     }
 
@@ -332,6 +351,7 @@ impl Session {
                 continue;
             }
             let place = self.take_place(&key);
+            self.bytes += key.cached_bytes();
             let cached = Cached {
                 place,
                 position,
@@ -342,6 +362,7 @@ impl Session {
         }
         for key in forgotten {
             if let Some(cached) = self.partitions.remove(key) {
+                self.bytes -= key.cached_bytes();
                 self.order.remove(&cached.place);
             }
         }

@@ -185,7 +185,7 @@ fn forgotten_partitions_leave_and_an_empty_session_ends() {
         .expect("known");
     assert!(begun.wanted.is_empty());
     assert_eq!(cache.finish(&begun, &[], 0).session_id, NO_SESSION);
-    assert_eq!(cache.cached_partitions, 0);
+    assert_eq!(cache.cached_bytes, 0);
 }
 
 #[test]
@@ -265,14 +265,41 @@ fn an_aged_session_in_use_gives_way_to_a_larger_one_only() {
 #[test]
 fn a_session_that_outgrows_the_cache_ends_and_is_answered_in_full() {
     let (mut cache, id) = opened();
-    let asked = (0..MAX_CACHED_PARTITIONS as i32 + 1)
-        .map(|p| (key(p), at(5)))
-        .collect();
+    let too_many = MAX_CACHED_BYTES / PARTITION_BYTES + 1;
+    let asked = (0..too_many as i32).map(|p| (key(p), at(5))).collect();
     let begun = cache.begin(ask(id, 1), asked, &[], 0).expect("known");
-    assert_eq!(begun.wanted.len(), MAX_CACHED_PARTITIONS + 1);
+    assert_eq!(begun.wanted.len(), too_many);
     let seen = vec![seen(5, false); begun.wanted.len()];
     let finished = cache.finish(&begun, &seen, 0);
     assert_eq!(finished.session_id, NO_SESSION);
     assert!(finished.mentions.iter().all(|&mentioned| mentioned));
-    assert_eq!(cache.cached_partitions, 0);
+    assert_eq!(cache.cached_bytes, 0);
+}
+
+/// Opens a session over one partition of a topic with a name of `length` bytes.
+fn open_named(cache: &mut SessionCache, length: usize, now: Millis) -> i32 {
+    let key = PartitionKey {
+        topic: TopicKey::Name("x".repeat(length).into()),
+        partition: 0,
+    };
+    let begun = cache.begin(ask(0, 0), vec![(key, at(5))], &[], now);
+    let begun = begun.expect("full");
+    cache.finish(&begun, &[seen(5, false)], now).session_id
+}
+
+#[test]
+fn long_names_fill_the_cache_before_its_slots_and_the_unused_are_evicted_for_new_ones() {
+    let mut cache = SessionCache::new(1_000, 1);
+    let length = 1 << 20;
+    let opened: Vec<i32> = (0..40).map(|_| open_named(&mut cache, length, 0)).collect();
+    let sessions = opened.iter().filter(|id| **id != NO_SESSION).count();
+    assert_eq!(sessions, 31, "the names alone are 32 MiB for 32");
+    assert!(cache.cached_bytes <= MAX_CACHED_BYTES);
+    // Later those that nobody used give way.
+    assert_ne!(open_named(&mut cache, length, EVICTION_MS + 1), NO_SESSION);
+    assert_eq!(
+        open_named(&mut cache, MAX_CACHED_BYTES, EVICTION_MS + 1),
+        NO_SESSION
+    );
+    assert!(cache.cached_bytes <= MAX_CACHED_BYTES);
 }

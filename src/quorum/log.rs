@@ -14,7 +14,7 @@ use raft::eraftpb::Entry;
 use tracing::warn;
 
 use crate::faults::{crash_point, is_planted};
-use crate::log::small_files::write_options;
+use crate::log::small_files::private_write_options;
 use crate::metadata::image::MetadataOffset;
 use crate::protocol::batch::{BatchHeader, crc_matches};
 use crate::quorum::entry::{self, index_of, offset_of};
@@ -111,7 +111,7 @@ impl MetadataLog {
         recovery_point: Offset,
     ) -> Result<MetadataLog, LogError> {
         let path = segment_path(dir, base);
-        let file = write_options().read(true).create(true).open(&path);
+        let file = private_write_options().read(true).create(true).open(&path);
         let file = file.map_err(|source| io_error("open", &path, source))?;
         let mut log = MetadataLog {
             path,

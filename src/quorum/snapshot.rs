@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use crate::log::small_files::{sync_directory, write_options};
+use crate::log::small_files::{private_write_options, sync_directory};
 use crate::metadata::image::{Image, MetadataOffset};
 use crate::metadata::image_writer;
 use crate::metadata::records::MetadataRecord;
@@ -79,7 +79,10 @@ pub fn write(dir: &Path, id: SnapshotId, image: &Image, now: Millis) -> io::Resu
     );
     let path = id.path(dir);
     let part = path.with_extension("checkpoint.part");
-    let file = write_options().create(true).truncate(true).open(&part)?;
+    let file = private_write_options()
+        .create(true)
+        .truncate(true)
+        .open(&part)?;
     let mut writer = Writer {
         out: BufWriter::with_capacity(64 << 10, file),
         epoch: id.epoch,

@@ -29,6 +29,9 @@ use crate::types::Millis;
 const MAX_IN_FLIGHT: usize = 16;
 /// Beyond its first request a connection may have this part of the pool in work.
 const IN_FLIGHT_SHARE: usize = 16;
+/// A frame of no more bytes needs no reservation while it is the only one of its connection: the
+/// buffer for it is there.
+const SMALL_FRAME: usize = 4 << 10;
 /// Answers of one connection that wait for an earlier one or for the socket, in bytes: no further
 /// request is started meanwhile.
 const MAX_READY_BYTES: usize = 1 << 20;
@@ -79,7 +82,7 @@ pub async fn serve(
     let largest = (config.socket_request_max_bytes as usize).min(budget.requests.limit() - 4);
     let mut connection = Connection {
         frames: FrameReader::new(largest),
-        frame_reserved: 0,
+        frame_reserved: None,
         receiving: None,
         next: None,
         asking: None,
@@ -105,8 +108,8 @@ struct Connection {
     stream: TcpStream,
     peer: Peer,
     frames: FrameReader,
-    /// What is reserved for the frame being received; 0 until it is announced.
-    frame_reserved: usize,
+    /// What is reserved for the frame being received, once it is announced.
+    frame_reserved: Option<usize>,
     /// The frame being received, while it is being read.
     receiving: Option<Transfer>,
     /// A request that has arrived and waits for memory.
@@ -226,7 +229,7 @@ impl Connection {
         if self.in_flight.is_empty() {
             return true;
         }
-        let within_share = self.frame_reserved > 0 || self.next.is_some() || {
+        let within_share = self.frame_reserved.is_some() || self.next.is_some() || {
             let announced = self.frames.announced().ok().flatten().unwrap_or(0);
             self.requests.held() + announced <= self.requests.pool().limit() / IN_FLIGHT_SHARE
         };
@@ -247,7 +250,7 @@ impl Connection {
             },
         };
         let decoded = next.request.decoded_size();
-        if !next.is_decodable && decoded > 0 {
+        if !next.is_decodable && decoded > SMALL_FRAME {
             if !self.reserve(decoded, Purpose::Decoding)? {
                 self.next = Some(next);
                 return Ok(None);
@@ -268,11 +271,14 @@ impl Connection {
         let Some(announced) = self.frames.announced()? else {
             return Ok(None);
         };
-        if self.frame_reserved == 0 {
-            if !self.reserve(announced, Purpose::Frame)? {
+        if self.frame_reserved.is_none() {
+            // One small frame is part of what every connection costs.
+            let is_free = announced <= SMALL_FRAME && self.in_flight.is_empty();
+            let wanted = if is_free { 0 } else { announced };
+            if wanted > 0 && !self.reserve(wanted, Purpose::Frame)? {
                 return Ok(None);
             }
-            self.frame_reserved = announced;
+            self.frame_reserved = Some(wanted);
         }
         let Some(frame) = self.frames.next_frame()? else {
             return Ok(None);
@@ -280,7 +286,7 @@ impl Connection {
         self.receiving = None;
         Ok(Some(Next {
             request: Request::parse(frame)?,
-            reserved: std::mem::take(&mut self.frame_reserved),
+            reserved: self.frame_reserved.take().unwrap_or(0),
             is_decodable: false,
         }))
     }
@@ -316,7 +322,7 @@ impl Connection {
             Purpose::Answer => self.responses.settle(asked.ticket),
             Purpose::Frame => {
                 self.requests.settle(asked.ticket);
-                self.frame_reserved = asked.bytes;
+                self.frame_reserved = Some(asked.bytes);
             }
             Purpose::Decoding => {
                 self.requests.settle(asked.ticket);

@@ -286,3 +286,107 @@ impl Drop for Admitted {
         self.connections.ended.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(change: impl FnOnce(&mut ConnectionLimits)) -> ConnectionLimits {
+        let mut limits = ConnectionLimits::default();
+        change(&mut limits);
+        limits
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn an_address_has_its_share_whatever_family_the_socket_shows() {
+        let limits = limits(|l| l.max_connections_per_ip = 2);
+        let connections = Connections::new(limits, None);
+        let listener: Arc<str> = "PLAINTEXT".into();
+        let admit = |from: &str| connections.admit(&listener, address(from), 0);
+        let first = admit("10.0.0.1").ok().expect("the first");
+        let second = admit("::ffff:10.0.0.1").ok().expect("the second");
+        assert!(Arc::ptr_eq(&first.holder, &second.holder), "one holder");
+        assert_eq!(admit("10.0.0.1").err(), Some(TooMany { limit: 2 }));
+        let other = admit("10.0.0.2").ok().expect("another address");
+        drop(first);
+        admit("10.0.0.1").ok().expect("a place is free again");
+        drop((second, other));
+        assert!(connections.lock().peers.is_empty());
+    }
+
+    #[test]
+    fn an_address_without_any_is_forgotten_at_once() {
+        let limits = limits(|l| l.max_connections_per_ip = 0);
+        let connections = Connections::new(limits, None);
+        assert!(connections.admit(&"L".into(), address("::1"), 0).is_err());
+        assert!(connections.lock().peers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_listener_has_room_again_when_a_connection_ends_or_the_limit_rises() {
+        let connections = Connections::new(limits(|l| l.max_connections = 1), None);
+        let listener: Arc<str> = "PLAINTEXT".into();
+        let admit = || connections.admit(&listener, address("10.0.0.1"), 0).ok();
+        let mut held = vec![admit()];
+        for raise in [true, false] {
+            let room = connections.room(&listener);
+            tokio::pin!(room);
+            assert!(is_pending(room.as_mut()).await, "the broker is full");
+            if raise {
+                connections.limit(limits(|l| l.max_connections = 2));
+            } else {
+                held.clear();
+            }
+            room.await;
+            held.push(admit());
+        }
+    }
+
+    async fn is_pending(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        tokio::select! {
+            biased;
+            () = future => false,
+            () = tokio::task::yield_now() => true,
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_limit_sinks_those_unused_for_longest_go() {
+        let protected: Arc<str> = "INTERNAL".into();
+        let connections = Connections::new(ConnectionLimits::default(), Some(protected.clone()));
+        let clients: Arc<str> = "PLAINTEXT".into();
+        let mut tasks = Vec::new();
+        for (listener, last_active) in
+            [(&protected, 1), (&clients, 3), (&clients, 2), (&clients, 4)]
+        {
+            let admitted = connections.admit(listener, address("10.0.0.1"), last_active);
+            let admitted = admitted.ok().expect("no limit");
+            let seat = admitted.seat.clone();
+            let task = tokio::spawn(async move {
+                let _admitted = admitted;
+                std::future::pending::<()>().await;
+            });
+            seat.served_by(task.abort_handle());
+            tasks.push(task);
+        }
+        connections.limit(limits(|l| l.max_connections = 2));
+        let mut ended = Vec::new();
+        for (index, task) in tasks.iter_mut().enumerate() {
+            if [1, 2].contains(&index) {
+                assert!(task.await.is_err_and(|error| error.is_cancelled()));
+                ended.push(index);
+            }
+        }
+        assert_eq!(
+            (ended, tasks[0].is_finished(), tasks[3].is_finished()),
+            (vec![1, 2], false, false)
+        );
+        let state = connections.lock();
+        assert_eq!((state.open.len(), state.leaving), (2, 0));
+        tasks.iter().for_each(|task| task.abort());
+    }
+}

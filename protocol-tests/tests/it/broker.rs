@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +17,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub struct Broker {
     pub bootstrap: String,
     child: Child,
+    /// What it has said so far.
+    log: Log,
     _directory: TempDir,
 }
 
@@ -28,19 +30,44 @@ impl Drop for Broker {
     }
 }
 
+type Log = Arc<Mutex<Vec<String>>>;
+
 impl Broker {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The lines of its log that contain `text`.
+    pub fn said(&self, text: &str) -> Vec<String> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter()
+            .filter(|line| line.contains(text))
+            .cloned()
+            .collect()
     }
 }
 
 /// Starts the newest build on an empty directory and a free port, and waits until it serves.
 /// Settings are `key=value` and win over those of the harness.
 pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
+    start_process_under(&[], settings)
+}
+
+/// The same, run by `wrapper`: a program and its first arguments, which sets limits for it.
+pub fn start_process_under(wrapper: &[&str], settings: &[&str]) -> Result<Broker> {
     let directory = TempDir::new()?;
     let bootstrap = format!("127.0.0.1:{}", free_port()?);
     let complaints = directory.path().join("stderr");
-    let mut child = Command::new(newest_build()?)
+    let build = newest_build()?;
+    let mut command = match wrapper {
+        [] => Command::new(build),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(build);
+            command
+        }
+    };
+    let mut child = command
         .args(["--override", &format!("listeners=PLAINTEXT://{bootstrap}")])
         .arg("--override")
         .arg(format!(
@@ -57,9 +84,10 @@ pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
     let broker = Broker {
         bootstrap,
         child,
+        log: Log::default(),
         _directory: directory,
     };
-    if !says_ready(stdout) {
+    if !says_ready(stdout, broker.log.clone()) {
         bail!(
             "ottla is not ready: {}",
             std::fs::read_to_string(complaints)?
@@ -74,7 +102,7 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn says_ready(stdout: ChildStdout) -> bool {
+fn says_ready(stdout: ChildStdout, log: Log) -> bool {
     let (ready, is_ready) = mpsc::channel();
     // Reads on after the ready line, or the broker would block on a full pipe.
     std::thread::spawn(move || {
@@ -82,6 +110,9 @@ fn says_ready(stdout: ChildStdout) -> bool {
             if line.contains("Kafka Server started") {
                 let _ = ready.send(()); // nobody listens after the deadline
             }
+            log.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
         }
     });
     is_ready.recv_timeout(READY_WITHIN).is_ok()

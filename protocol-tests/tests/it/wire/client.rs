@@ -2,7 +2,7 @@
 //! correlation id, the right header version, no byte left over) and judges nothing else.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,29 @@ impl Client {
             Ok(stream) => stream,
             Err(e) => panic!("connecting to {address}: {e}"),
         };
+        Client::over(stream)
+    }
+
+    /// Connects from an address of this machine's choice of loopback addresses.
+    #[track_caller]
+    pub fn connect_from(address: &str, source: &str) -> Client {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime");
+        let connected = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((source.parse::<Ipv4Addr>().expect("an address"), 0).into())?;
+            let address = address.parse().expect("an address with a port");
+            socket.connect(address).await?.into_std()
+        });
+        match connected.and_then(|stream| stream.set_nonblocking(false).map(|()| stream)) {
+            Ok(stream) => Client::over(stream),
+            Err(e) => panic!("connecting to {address} from {source}: {e}"),
+        }
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("a fresh socket");
         stream
             .set_read_timeout(Some(DEADLINE))

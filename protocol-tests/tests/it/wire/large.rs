@@ -48,7 +48,7 @@ fn expect_all(client: &mut Client, topic: &Topic, sent: &[Batch], offset: i64, m
     }
 }
 
-fn whole_batches(records: &[u8]) -> usize {
+pub fn whole_batches(records: &[u8]) -> usize {
     let mut end = 0;
     while let Some(length) = records[end..].get(8..12) {
         let length = u32::from_be_bytes(length.try_into().expect("four bytes")) as usize;

@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod codes;
 mod connection;
+mod cve;
 mod delete_records;
 mod every_version;
 mod fetch;
@@ -21,9 +22,11 @@ mod hostile;
 mod inspect;
 mod large;
 mod legacy;
+mod limits;
 mod log_dirs;
 mod metadata;
 mod offsets;
+mod overload;
 mod partitions;
 mod produce;
 mod producers;
@@ -84,7 +87,30 @@ pub fn own_ottla(reason: &str, settings: &[&str]) -> Option<Subject> {
     Some(Subject::ottla(start_ottla(settings)))
 }
 
+/// [`own_ottla`] run by a program that sets limits for it.
+pub fn limited_ottla(reason: &str, wrapper: &[&str], settings: &[&str]) -> Option<Subject> {
+    if real_kafka().is_some() {
+        eprintln!("skipped on Kafka: {reason}");
+        return None;
+    }
+    let ottla = broker::start_process_under(wrapper, settings);
+    Some(Subject::ottla(Arc::new(ottla.expect("it starts"))))
+}
+
 impl Subject {
+    /// The lines of Ottla's log that contain `text`.
+    pub fn said(&self, text: &str) -> Vec<String> {
+        self.ottla
+            .as_ref()
+            .map_or(Vec::new(), |ottla| ottla.said(text))
+    }
+
+    /// A connection from another address of this machine: `127.0.0.2` and so on.
+    #[track_caller]
+    pub fn connect_from(&self, source: &str) -> Client {
+        Client::connect_from(&self.bootstrap, source).holding(self.ottla.clone())
+    }
+
     pub fn connect(&self) -> Client {
         Client::connect(&self.bootstrap).holding(self.ottla.clone())
     }

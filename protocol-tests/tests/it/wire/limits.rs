@@ -1,0 +1,183 @@
+//! Limits of connections and their answers (R37, R39): how many there may be, how fast they may
+//! come, and what those meet that are too many. On a real Kafka the limits cannot be set by these
+//! tests' harness; what is asserted is what its `ConnectionQuotas` does.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
+
+use super::batch::Batch;
+use super::calls::{METADATA, fetch_request, poll};
+use super::client::{CLIENT_ID, Client, framed, message};
+use super::{Subject, own_ottla, subject};
+
+const OWN_SETTINGS: &str = "it would need these settings";
+
+fn ask(client: &mut Client) {
+    client.call(METADATA, &MetadataRequest::default());
+}
+
+#[test]
+fn r37_no_answer_is_throttled_where_there_is_no_quota() {
+    let subject = subject();
+    let topic = subject.topic("r37");
+    let mut client = subject.connect();
+    for _ in 0..20 {
+        let versions = client.call(3, &api_versions());
+        assert_eq!(versions.throttle_time_ms, 0);
+        let metadata = client.call(METADATA, &MetadataRequest::default());
+        assert_eq!(metadata.throttle_time_ms, 0);
+        client.append(&topic, &Batch::numbered(10));
+        let fetched = client.call(12, &fetch_request(12, &topic, 0));
+        assert_eq!(fetched.throttle_time_ms, 0);
+    }
+}
+
+fn api_versions() -> ApiVersionsRequest {
+    let text = kafka_protocol::protocol::StrBytes::from_static_str;
+    ApiVersionsRequest::default()
+        .with_client_software_name(text("wire-test"))
+        .with_client_software_version(text("1"))
+}
+
+#[test]
+fn r39_a_broker_that_stands_still_takes_4000_connections_into_its_backlog() {
+    let reason = "deliberate: its backlog is 50";
+    let Some(subject) = own_ottla(reason, &[]) else {
+        return;
+    };
+    let backlog = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("Linux");
+    let backlog: usize = backlog.trim().parse().expect("a number");
+    let count = backlog.min(4_000);
+    let address = subject.bootstrap.parse().expect("an address");
+    let request = framed(&message(
+        METADATA,
+        7,
+        Some(CLIENT_ID),
+        &MetadataRequest::default(),
+    ));
+    let stopped = Stopped::new(subject.pid());
+    // A lost SYN is sent again after a second.
+    let mut waiting: Vec<TcpStream> = (0..count)
+        .map(|i| {
+            TcpStream::connect_timeout(&address, Duration::from_millis(900))
+                .unwrap_or_else(|e| panic!("connection {i} of {count}: {e}"))
+        })
+        .collect();
+    drop(stopped);
+    for stream in waiting.iter_mut().step_by(100) {
+        std::io::Write::write_all(stream, &request).expect("it was accepted");
+        stream
+            .set_read_timeout(Some(super::client::DEADLINE))
+            .expect("not zero");
+        std::io::Read::read_exact(stream, &mut [0; 8]).expect("an answer");
+    }
+}
+
+/// A process that stands still until this is dropped.
+struct Stopped(rustix::process::Pid);
+
+impl Stopped {
+    fn new(pid: u32) -> Stopped {
+        let pid = rustix::process::Pid::from_raw(pid as i32).expect("not zero");
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("our child");
+        Stopped(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(self.0, rustix::process::Signal::CONT);
+    }
+}
+
+#[test]
+fn a_full_broker_lets_clients_wait_until_one_leaves() {
+    for setting in [
+        "max.connections=5",
+        "listener.name.plaintext.max.connections=5",
+    ] {
+        let Some(subject) = own_ottla(OWN_SETTINGS, &[setting]) else {
+            return;
+        };
+        let mut clients: Vec<Client> = (0..5).map(|_| subject.connect()).collect();
+        clients.iter_mut().for_each(ask);
+        let mut sixth = subject.connect();
+        let correlation_id = sixth.send(METADATA, &MetadataRequest::default());
+        sixth.expect_silence();
+        clients.iter_mut().for_each(ask);
+        clients.pop();
+        sixth.receive::<MetadataRequest>(METADATA, correlation_id);
+        assert!(subject.said("ERROR").is_empty(), "{setting}");
+    }
+}
+
+#[test]
+fn an_address_with_its_share_is_turned_away_at_once_and_no_other() {
+    let Some(subject) = own_ottla(OWN_SETTINGS, &["max.connections.per.ip=3"]) else {
+        return;
+    };
+    let mut clients: Vec<Client> = (0..3).map(|_| subject.connect()).collect();
+    clients.iter_mut().for_each(ask);
+    for _ in 0..5 {
+        subject.connect().expect_close();
+    }
+    ask(&mut subject.connect_from("127.0.0.2"));
+    clients.iter_mut().for_each(ask);
+    clients.pop();
+    poll("a place", || is_served(&subject).then_some(()));
+    assert_eq!(subject.said("the configured maximum of 3").len() >= 5, true);
+}
+
+/// Whether a new connection is answered rather than closed.
+fn is_served(subject: &Subject) -> bool {
+    let mut client = subject.connect();
+    let request = message(METADATA, 1, None, &MetadataRequest::default());
+    client.offer_bytes(&framed(&request));
+    client.finish_sending();
+    !client.read_until_close().is_empty()
+}
+
+#[test]
+fn an_address_may_have_a_limit_of_its_own() {
+    let settings = [
+        "max.connections.per.ip=1",
+        "max.connections.per.ip.overrides=127.0.0.1:2,127.0.0.3:0",
+    ];
+    let Some(subject) = own_ottla(OWN_SETTINGS, &settings) else {
+        return;
+    };
+    let mut clients = [
+        subject.connect(),
+        subject.connect(),
+        subject.connect_from("127.0.0.2"),
+    ];
+    clients.iter_mut().for_each(ask);
+    subject.connect().expect_close();
+    subject.connect_from("127.0.0.2").expect_close();
+    subject.connect_from("127.0.0.3").expect_close();
+}
+
+#[test]
+fn connections_over_their_rate_are_served_later_and_none_is_lost() {
+    let rate = 20;
+    let setting = format!("max.connection.creation.rate={rate}");
+    let Some(subject) = own_ottla(OWN_SETTINGS, &[&setting]) else {
+        return;
+    };
+    // As many as pass in one burst: the rate is measured over ten windows of a second.
+    let began = Instant::now();
+    let burst = 10 * rate - 10;
+    (0..burst).for_each(|_| ask(&mut subject.connect()));
+    let at_once = began.elapsed();
+    let began = Instant::now();
+    let mut late: Vec<Client> = (0..40).map(|_| subject.connect()).collect();
+    late.iter_mut().for_each(ask);
+    // 30 over the rate wait 1/20 s each at least, and a second each at most.
+    let waited = began.elapsed();
+    assert!(
+        waited >= Duration::from_millis(1_000) && waited <= Duration::from_secs(40),
+        "{burst} connections took {at_once:?}, then 40 took {waited:?}"
+    );
+}

@@ -1,0 +1,51 @@
+//! Fewer descriptors than clients.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use kafka_protocol::messages::MetadataRequest;
+
+use super::*;
+use crate::wire::calls::{METADATA, poll};
+
+const LIMIT: usize = 256;
+
+#[test]
+fn with_256_descriptors_accept_pauses_says_so_once_and_recovers() {
+    let wrapper = ["sh", "-c", "ulimit -n 256; exec \"$0\" \"$@\""];
+    let Some(subject) = limited_ottla(OTTLA, &wrapper, &[]) else {
+        return;
+    };
+    let mut healthy = Healthy::new(&subject);
+    let proc = subject.proc();
+    let address = subject.bootstrap.parse().expect("an address");
+    let crowd: Vec<TcpStream> = (0..2 * LIMIT)
+        .map(|_| {
+            TcpStream::connect_timeout(&address, Duration::from_secs(10))
+                .expect("into the backlog at least")
+        })
+        .collect();
+    poll("the pause", || {
+        (!subject.said("accepting connections pauses").is_empty()).then_some(())
+    });
+    assert!(proc.descriptors() < LIMIT, "some are kept in reserve");
+    // A partition that is new needs descriptors too.
+    let another = subject.topic_by(&mut healthy.client, "reserve");
+    healthy.client.append(&another, &Batch::numbered(1));
+    // No busy loop: an idle broker at its limit does nothing.
+    let before = proc.cpu();
+    std::thread::sleep(Duration::from_secs(2));
+    let used = proc.cpu() - before;
+    eprintln!("{used:?} of processor time in 2 s at the limit");
+    assert!(used <= Duration::from_millis(200), "{used:?} in 2 s");
+    healthy.work();
+    assert_eq!(subject.said("accepting connections pauses").len(), 1);
+    drop(crowd);
+    poll("a new client to be served", || {
+        subject
+            .connect()
+            .call(METADATA, &MetadataRequest::default());
+        Some(())
+    });
+    healthy.work();
+}

@@ -1,0 +1,112 @@
+//! More than the broker can do: crowds that hold connections and say little, readers that do not
+//! read, frames that never come, producers in excess. The broker stays within its memory, serves
+//! the others meanwhile, and is itself again soon after (security.md sections 7, 10).
+//!
+//! Times are compared within one run, the same work before and during; the bounds leave room for a
+//! busy machine.
+
+mod crowds;
+mod descriptors;
+mod memory;
+mod producers;
+
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::calls::Topic;
+use super::client::Client;
+use super::{Subject, limited_ottla, own_ottla};
+
+const OTTLA: &str = "its memory is bounded otherwise";
+
+/// A client that does honest work and measures how long that takes.
+struct Healthy {
+    client: Client,
+    topic: Topic,
+    batch: Batch,
+}
+
+impl Healthy {
+    /// From an address of its own: a crowd is another peer.
+    fn new(subject: &Subject) -> Healthy {
+        let topic = subject.topic("healthy");
+        let mut healthy = Healthy {
+            client: subject.connect_from("127.0.0.77"),
+            topic,
+            batch: Batch::sized(1_000),
+        };
+        healthy.best_of(3);
+        healthy
+    }
+
+    /// One round: batches in, and each read back.
+    fn work(&mut self) -> Duration {
+        const TIMES: usize = 100;
+        let began = Instant::now();
+        for _ in 0..TIMES {
+            let offset = self.client.append(&self.topic, &self.batch);
+            let fetched = self.client.fetch(&self.topic, offset);
+            assert_eq!(fetched.error_code, 0);
+        }
+        began.elapsed()
+    }
+
+    /// The fastest of some rounds: what the machine does beside us slows some, seldom all.
+    fn best_of(&mut self, rounds: usize) -> Duration {
+        let times = (0..rounds).map(|_| self.work());
+        times.min().expect("rounds")
+    }
+}
+
+/// What /proc says about the broker.
+struct Proc(u32);
+
+impl Proc {
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.0)).expect("it runs")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
+        let status = self.read("status");
+        let line = status.lines().find(|line| line.starts_with(field));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.and_then(|kib| kib.parse().ok()).expect("a size in kB")
+    }
+
+    /// Resident memory in KiB.
+    fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most there has been, in KiB.
+    fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.0)).map_or(0, Iterator::count)
+    }
+
+    /// Processor time used so far; a tick is 10 ms.
+    fn cpu(&self) -> Duration {
+        let stat = self.read("stat");
+        // Behind the name, which may hold anything: state is field 3, utime 14, stime 15.
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .expect("a name in parentheses")
+            .1
+            .split_whitespace()
+            .collect();
+        let ticks: u64 = [11, 12]
+            .iter()
+            .map(|at| fields[*at].parse::<u64>().expect("ticks"))
+            .sum();
+        Duration::from_millis(10 * ticks)
+    }
+}
+
+impl Subject {
+    fn proc(&self) -> Proc {
+        Proc(self.pid())
+    }
+}
