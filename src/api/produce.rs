@@ -12,18 +12,25 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::answer::{Answer, ResponseHeader};
 use super::{Disconnect, Outcome, Parked, RequestContext};
+use crate::budget::Account;
 use crate::error::ResponseError;
 use crate::metadata::image::is_internal;
 use crate::partition::{ParkedAt, Partition, Until, Wait};
-use crate::protocol::batch::ValidBatch;
+use crate::protocol::batch::{BatchHeader, ValidBatch};
+use crate::protocol::compression::{inflating_takes, max_inflated};
 use crate::protocol::produce::{
     self, PartitionData, PartitionResponse, ProduceRequest, ProduceResponse, TopicData,
     TopicResponse,
 };
+use crate::protocol::validate::ProduceRules;
 use crate::types::{Offset, TopicId};
 
 /// Only Kafka's own admin client may write to internal topics (R64, R72).
 const ADMIN_CLIENT: &str = "__admin_client";
+/// A batch that is less than this part of its frame is copied out of it before it is kept for
+/// consumers: else a few KiB would keep up to 100 MiB. (The hot tail copies smaller ones itself.)
+const FRAME_SHARE: usize = 4;
+const DETACHED_FROM: usize = 4 << 10;
 const FIRST_SERVED_VERSION: i16 = 3;
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
 const FIRST_FLEXIBLE_VERSION: i16 = 9;
@@ -31,10 +38,11 @@ const FIRST_VERSION_WITH_ABORTABLE_ERROR: i16 = 11;
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 
 pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
+    let frame_size = body.len();
     let request = produce::decode_request(cx.version(), body).map_err(Disconnect::malformed)?;
     let acks = request.acks;
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
-    let (response, unacknowledged) = append_all(cx, request);
+    let (response, unacknowledged) = append_all(cx, request, frame_size);
     if acks == 0 {
         return match response.first_error() {
             None => Ok(Outcome::NoAnswer),
@@ -82,12 +90,14 @@ impl Unacknowledged {
 fn append_all(
     cx: &RequestContext,
     request: ProduceRequest,
+    frame_size: usize,
 ) -> (ProduceResponse, Vec<Unacknowledged>) {
     let has_transactional_id = request.transactional_id.is_some();
     let produce = Produce {
         cx,
         acks: request.acks,
         has_transactional_id,
+        frame_size,
     };
     let mut response = ProduceResponse::default();
     let mut unacknowledged = Vec::new();
@@ -172,6 +182,8 @@ struct Produce<'a> {
     cx: &'a RequestContext<'a>,
     acks: i16,
     has_transactional_id: bool,
+    /// Bytes.
+    frame_size: usize,
 }
 
 /// The entry of what was appended and, if its acknowledgement must wait, for what.
@@ -190,7 +202,8 @@ impl Produce<'_> {
         let mut rules = partition.produce_rules();
         rules.accept_zstd = self.cx.version() >= FIRST_VERSION_WITH_ZSTD;
         let now = self.cx.shared.clock.wall_ms();
-        let batch =
+        let _windows = self.reserve_windows(&data, &rules).map_err(refuse)?;
+        let mut batch =
             ValidBatch::from_produce(data.records, &rules, &partition.name.topic, index, now)
                 .map_err(|rejection| {
                     let mut entry = refused(index, rejection.error.code);
@@ -205,6 +218,9 @@ impl Produce<'_> {
                 })?;
         if batch.header().is_transactional() {
             return Err(Box::new(self.refuse_transactional(index)));
+        }
+        if batch.size() >= DETACHED_FROM && batch.size() * FRAME_SHARE < self.frame_size {
+            batch.detach();
         }
         let appended = partition
             .append(batch, self.acks == -1, now)
@@ -232,6 +248,28 @@ impl Produce<'_> {
             entry,
             must_wait.then_some((partition, appended.next_offset)),
         ))
+    }
+
+    /// What it takes to inflate the batch where its rules want that, for as long as the returned
+    /// account lives. REQUEST_TIMED_OUT where too much is being inflated: the client tries again.
+    fn reserve_windows(
+        &self,
+        data: &PartitionData,
+        rules: &ProduceRules,
+    ) -> Result<Option<Account>, ResponseError> {
+        let records = data.records.as_deref().unwrap_or_default();
+        let codec = BatchHeader::read(records).and_then(|header| header.codec());
+        let Some(codec) = codec.filter(|codec| rules.inflates(*codec)) else {
+            return Ok(None);
+        };
+        let payload = &records[BatchHeader::SIZE.min(records.len())..];
+        let limit = max_inflated(rules.max_message_bytes);
+        let pool = &self.cx.shared.budget.decompression;
+        let mut account = Account::new(pool.clone(), Arc::default());
+        let taken = account.try_take(inflating_takes(codec, payload, limit));
+        taken
+            .then_some(Some(account))
+            .ok_or(ResponseError::RequestTimedOut)
     }
 
     fn find(

@@ -121,13 +121,14 @@ fn while_others_wait_a_holder_gets_a_quarter_beyond_its_first() {
          a back 50
          b back 40",
         expect![[r#"
-            a take 50    -> used 50 waiting 0 a=50
-            a take 50    -> used 100 waiting 0 a=100
-            a take 20    -> used 100 waiting 1 a=100
-            b take 40    -> used 100 waiting 2 a=100 b=0
-            a back 50    -> used 90 waiting 1 a=50 b=40
-            b take 30    -> used 90 waiting 2 a=50 b=40
-            b back 40    -> used 100 waiting 0 a=70 b=30
+            a take 70    -> used 70 waiting 0 a=70
+            a take 20    -> used 70 waiting 1 a=70
+            b take 40    -> used 70 waiting 2 a=70 b=0
+            b take 30    -> used 70 waiting 3 a=70 b=0
+            a back 20    -> used 90 waiting 2 a=50 b=40
+            b take 30    -> used 90 waiting 3 a=50 b=40
+            a back 50    -> used 90 waiting 1 a=20 b=70
+            b back 40    -> used 80 waiting 0 a=20 b=60
         "#]],
     );
 }
@@ -144,9 +145,12 @@ fn three_quarters_are_all_that_one_holder_may_have_beyond_its_first() {
          a back 50",
         expect![[r#"
             a take 60    -> used 60 waiting 0 a=60
-            a take 40    -> used 100 waiting 0 a=100
-            a take 30    -> used 100 waiting 1 a=100
-            a back 60    -> used 70 waiting 0 a=70
+            a take 20    -> used 60 waiting 1 a=60
+            b take 10    -> used 70 waiting 1 a=60 b=10
+            a back 30    -> used 60 waiting 0 a=50 b=10
+            c take 100   -> used 60 waiting 1 a=50 b=10 c=0
+            b back 10    -> used 50 waiting 1 a=50 b=0 c=0
+            a back 50    -> used 100 waiting 0 a=0 b=0 c=100
         "#]],
     );
 }

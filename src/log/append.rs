@@ -150,7 +150,7 @@ impl Log {
         }
         if header.producer_id >= 0 {
             self.producers.appended(header, now);
-            self.bound_producers();
+            self.known_producers.bound(&mut self.producers);
         }
         self.hot_tail.push(batch, segment.base_offset(), position);
         self.log_end_offset = header.next_offset();

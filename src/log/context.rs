@@ -18,7 +18,8 @@ pub struct LogContext {
     pub hot_tails: Arc<HotTails>,
     pub options: LogOptions,
     unsynced_bytes: AtomicU64,
-    producers: AtomicUsize,
+    /// Producers that its logs remember together.
+    pub(super) producers: AtomicUsize,
 }
 
 /// The `[storage]` settings that concern every log.
@@ -84,42 +85,6 @@ impl LogContext {
     pub fn sync_filesystem(&self) -> Result<(), Error> {
         let synced = self.files.sync_filesystem(&self.directory);
         synced.map_err(|e| self.write_failed(Error::io("sync", self.path(), e)))
-    }
-}
-
-/// Producers that the logs of one directory remember together: about 160 MiB.
-const MAX_PRODUCERS: usize = 1_000_000;
-
-/// One log's share of the producers that its directory may remember.
-pub struct KnownProducers {
-    cx: Arc<LogContext>,
-    counted: usize,
-}
-
-impl KnownProducers {
-    pub fn new(cx: &Arc<LogContext>) -> KnownProducers {
-        KnownProducers {
-            cx: cx.clone(),
-            counted: 0,
-        }
-    }
-
-    /// The log knows `count` now: whether all together know too many.
-    pub fn are_too_many(&mut self, count: usize) -> bool {
-        let all = &self.cx.producers;
-        if count > self.counted {
-            all.fetch_add(count - self.counted, Ordering::Relaxed);
-        } else {
-            all.fetch_sub(self.counted - count, Ordering::Relaxed);
-        }
-        self.counted = count;
-        all.load(Ordering::Relaxed) > MAX_PRODUCERS
-    }
-}
-
-impl Drop for KnownProducers {
-    fn drop(&mut self) {
-        self.cx.producers.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
 

@@ -289,4 +289,18 @@ mod tests {
         sync.filesystem_synced();
         assert!(!a.begin_sync().needs_filesystem_sync());
     }
+
+    #[test]
+    fn a_symbolic_link_in_place_of_a_file_is_neither_followed_nor_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::new(3);
+        let (outside, link) = (dir.path().join("outside"), dir.path().join("a"));
+        std::fs::write(&outside, "precious").unwrap();
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        assert!(LogFile::create(&files, link.clone()).is_err());
+        let existing = LogFile::existing(&files, link);
+        assert!(existing.write_at([b"x", b""], 0).is_err());
+        assert!(existing.length().is_err());
+        assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
+    }
 }

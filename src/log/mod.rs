@@ -32,6 +32,7 @@ pub mod lookup;
 pub mod meta_properties;
 pub mod open;
 pub mod partition_dirs;
+mod producer_limit;
 pub mod producer_snapshot;
 pub mod producers;
 pub mod read;
@@ -65,10 +66,11 @@ pub use read::{Chunks, ReadPlan, Records};
 pub use retention::{Detached, Retention};
 pub use retire::Deleted;
 
-use context::{KnownProducers, Shared};
+use context::Shared;
 use epochs::EpochCache;
 use hot_tail::HotTail;
 use index_rule::IndexRule;
+use producer_limit::KnownProducers;
 use producers::{ActiveProducer, ProducerStates};
 use segment::Segment;
 
@@ -228,17 +230,7 @@ impl Log {
     /// (R73).
     pub fn expire_producers(&mut self, now: Millis, expiration_ms: i64) {
         self.producers.expire(now, expiration_ms);
-        self.bound_producers();
-    }
-
-    /// Whoever sends under ever new producer ids must not fill the memory: where the directory
-    /// knows too many, this log forgets the quarter of its own that was silent for longest.
-    fn bound_producers(&mut self) {
-        let count = self.producers.len();
-        if self.known_producers.are_too_many(count) {
-            self.producers.forget_oldest(count / 4);
-            self.known_producers.are_too_many(self.producers.len());
-        }
+        self.known_producers.bound(&mut self.producers);
     }
 
     /// Whether the disk or damage has taken this log out of service, and how.

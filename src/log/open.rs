@@ -10,11 +10,12 @@ use tracing::{info, warn};
 
 use crate::log::append::max_age_ms;
 use crate::log::apply::apply;
-use crate::log::context::{KnownProducers, LogContext, Shared};
+use crate::log::context::{LogContext, Shared};
 use crate::log::epochs::EpochCache;
 use crate::log::flush::Durability;
 use crate::log::index::Entries;
 use crate::log::log_file::LogFile;
+use crate::log::producer_limit::KnownProducers;
 use crate::log::producers::ProducerStates;
 use crate::log::recovery::{self, Kept, OnCorruption, Recovered, Torn, Trust, Walked, base_of};
 use crate::log::replay::Refill;

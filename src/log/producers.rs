@@ -243,24 +243,6 @@ impl ProducerStates {
         active
     }
 
-    /// Forgets up to `count` producers without an open transaction, those that have been silent
-    /// for longest.
-    pub fn forget_oldest(&mut self, count: usize) {
-        let idle = self.producers.iter();
-        let idle = idle.filter(|(_, producer)| producer.current_txn_first_offset < 0);
-        let mut idle: Vec<(Millis, i64)> = idle
-            .map(|(id, producer)| (producer.last_appended, *id))
-            .collect();
-        let count = count.min(idle.len());
-        if count == 0 {
-            return;
-        }
-        idle.select_nth_unstable(count - 1);
-        for (_, id) in &idle[..count] {
-            self.producers.remove(id);
-        }
-    }
-
     pub fn is_empty(&self) -> bool {
         self.producers.is_empty()
     }
@@ -532,24 +514,6 @@ pub(super) mod tests {
         let mut reloaded = reloaded.expect("our own snapshot");
         reloaded.expire(599_999, 100_000);
         assert_eq!(reloaded.len(), 1, "loading counts as an append");
-    }
-
-    #[test]
-    fn those_silent_for_longest_are_forgotten_first_but_no_open_transaction() {
-        let mut states = ProducerStates::default();
-        for id in 0..10 {
-            let mut header = batch(id, 0, 0, 1);
-            if id == 0 {
-                header.attributes = 0x10;
-            }
-            states.appended(&header, 100 * id);
-        }
-        states.forget_oldest(3);
-        let mut left: Vec<i64> = states.producers.keys().copied().collect();
-        left.sort_unstable();
-        assert_eq!(left, [0, 4, 5, 6, 7, 8, 9]);
-        states.forget_oldest(100);
-        assert_eq!(states.len(), 1);
     }
 
     #[test]

@@ -231,6 +231,12 @@ impl ValidBatch {
         BatchHeader::SIZE + self.body.len()
     }
 
+    /// Copies the body out of the frame it came in, so that whoever keeps the batch does not keep
+    /// the frame.
+    pub fn detach(&mut self) {
+        self.body = Bytes::copy_from_slice(&self.body);
+    }
+
     /// Head and body in one buffer, for what needs the batch in one piece.
     pub fn to_bytes(&self) -> Bytes {
         [&self.head[..], &self.body[..]].concat().into()

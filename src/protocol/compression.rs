@@ -53,6 +53,49 @@ pub fn max_inflated(max_message_bytes: i32) -> u64 {
     (u64::try_from(max_message_bytes).unwrap_or(0) * 8).max(64 << 20)
 }
 
+/// What one read of an inflating stream is given room for.
+const WINDOW: usize = 64 << 10;
+
+/// About how much memory [`Inflate`] takes for `input`, in bytes: its window or block, which the
+/// input declares, within what `max_output` allows.
+pub fn inflating_takes(codec: Codec, input: &[u8], max_output: u64) -> usize {
+    let max_output = usize::try_from(max_output).unwrap_or(usize::MAX);
+    WINDOW
+        + match codec {
+            Codec::None => 0,
+            Codec::Gzip => WINDOW,
+            // A raw stream is one block, a framed one has blocks of any size.
+            Codec::Snappy => super::snappy::largest_block(input).min(max_output),
+            // BD, bits 4 to 6: 64 KiB times a power of four; one block in, one or two out.
+            Codec::Lz4 => {
+                let size = input.get(5).map_or(0, |bd| (bd >> 4) & 7);
+                3 * (WINDOW << (2 * size.saturating_sub(4).min(3)))
+            }
+            Codec::Zstd => zstd_window(input).min(1 << ZSTD_WINDOW_LOG_MAX),
+        }
+}
+
+/// The window that a zstd frame declares (RFC 8878, 3.1.1.1.2); 0 for what is no frame.
+fn zstd_window(input: &[u8]) -> usize {
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    const SINGLE_SEGMENT: u8 = 0x20;
+    let Some((descriptor, rest)) = input.strip_prefix(&MAGIC).and_then(|r| r.split_first()) else {
+        return 0;
+    };
+    if descriptor & SINGLE_SEGMENT == 0 {
+        let Some(window) = rest.first() else { return 0 };
+        let base = 1_usize << (10 + (window >> 3));
+        return base + base / 8 * usize::from(window & 7);
+    }
+    // The window is the content: its size stands behind the dictionary id.
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let width = 1 << (descriptor >> 6);
+    let size = rest.get(dictionary..dictionary + width).unwrap_or_default();
+    let mut bytes = [0; 8];
+    bytes[..size.len()].copy_from_slice(size);
+    usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+}
+
 /// Why a payload could not be inflated.
 #[derive(Debug, thiserror::Error)]
 pub enum InflateError {

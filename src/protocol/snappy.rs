@@ -22,6 +22,15 @@ const BLOCK_SIZE: usize = 32 * 1024;
 /// No snappy element yields more than 64 bytes out of 3.
 const MAX_EXPANSION: u64 = 22;
 
+/// The most that one block of `input` can inflate to, in bytes.
+pub(super) fn largest_block(input: &[u8]) -> usize {
+    if input.starts_with(&MAGIC) {
+        // Blocks are as large as whoever wrote them liked, but not together.
+        return input.len().saturating_mul(MAX_EXPANSION as usize);
+    }
+    decompress_len(input).unwrap_or(0)
+}
+
 /// Inflates either form block by block.
 pub(super) struct SnappyReader<'a> {
     rest: &'a [u8],

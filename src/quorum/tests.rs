@@ -417,6 +417,35 @@ fn an_unfinished_snapshot_and_a_roll_that_did_not_happen_change_nothing() {
 }
 
 #[test]
+fn nobody_else_may_read_metadata() {
+    use std::os::unix::fs::PermissionsExt;
+    let index = Copies {
+        index_entries: 1,
+        ..Copies::DEFAULT
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start_with(dir.path(), None, index).unwrap();
+    node.create("a", 2).unwrap();
+    let image = node.image();
+    node.stop();
+    let metadata = dir.path().join(DIRECTORY);
+    let id = super::snapshot::SnapshotId {
+        end_offset: image.applied.0 + 1,
+        epoch: 1,
+    };
+    super::snapshot::write(&metadata, id, &image, 0).unwrap();
+    let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for ending in [".log", ".checkpoint"] {
+        let found = files(dir.path(), ending);
+        assert!(!found.is_empty(), "{ending}");
+        for name in found {
+            assert_eq!(mode(metadata.join(&name)), 0o600, "{name}");
+        }
+    }
+    assert_eq!(mode(metadata.join(crate::store::DIRECTORY)), 0o700);
+}
+
+#[test]
 fn the_index_may_be_right_behind_lost_or_garbage() {
     let index = Copies {
         index_entries: 1,

@@ -379,8 +379,11 @@ impl Connection {
         loop {
             self.responses.set(self.ready_bytes + self.output.memory());
             let sent_before = self.output.sent_bytes();
-            let tick_at_ms = (taken_at_ms + stalled_ms).min(self.now() + GRACE_MS);
-            self.set_timer(tick_at_ms);
+            let now = self.now();
+            let tick_at_ms = (taken_at_ms + stalled_ms).min(now + GRACE_MS);
+            if self.timer_at_ms <= now || tick_at_ms < self.timer_at_ms {
+                self.set_timer(tick_at_ms);
+            }
             tokio::select! {
                 biased;
                 flushed = self.output.flush(&self.stream) => return Ok(flushed?),

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_steady_stream_below_the_rate_never_waits() {
         let mut rate = CreationRate::default();
-        assert!((0..1000).all(|i| rate.record(i * 250, 4, 1000, 11) == 0));
+        assert!((0..1000).all(|i| rate.record(i * 300, 4, 1000, 11) == 0));
     }
 
     #[test]
@@ -95,7 +95,8 @@ mod tests {
         let mut rate = CreationRate::default();
         let mut now = 0;
         let mut times = Vec::new();
-        for _ in 0..400 {
+        // Some rounds of the windows go by before it has settled.
+        for _ in 0..4_000 {
             now += 10 + rate.record(now, 10, 1000, 11);
             times.push(now);
         }

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn slower_than_16_kib_a_second_falls_behind_and_faster_never_does() {
-        assert_eq!(given_up_after(8 << 10), Some(19_000));
+        assert_eq!(given_up_after(8 << 10), Some(19_500));
         assert_eq!(given_up_after(16 << 10), None);
         assert_eq!(given_up_after(1 << 20), None);
     }

@@ -192,3 +192,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_inflating_takes_follows_from_what_the_payload_declares() {
+    const MIB: usize = 1 << 20;
+    let takes = |codec, input: &[u8]| inflating_takes(codec, input, 64 << 20);
+    let zeros = vec![0; MIB];
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let mut compressor = Compressor::new(codec, None, MIB).expect("a codec");
+        compressor.write(&zeros).expect("compressed");
+        let bytes = compressor.finish().expect("compressed").expect("small");
+        let taken = takes(codec, &bytes);
+        assert!(taken <= 3 * MIB, "{codec:?}: {taken}");
+    }
+    // The largest window that is accepted, and one beyond it, which fails later.
+    let zstd = |descriptor| [0x28, 0xb5, 0x2f, 0xfd, 0, descriptor];
+    assert_eq!(takes(Codec::Zstd, &zstd(17 << 3)), 128 * MIB + WINDOW);
+    assert_eq!(takes(Codec::Zstd, &zstd(31 << 3)), 128 * MIB + WINDOW);
+    // A content of 5 MiB in a single segment.
+    let single = [
+        &[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..],
+        &(5 * MIB as u32).to_le_bytes(),
+    ]
+    .concat();
+    assert_eq!(takes(Codec::Zstd, &single), 5 * MIB + WINDOW);
+    // 2^32 - 1 bytes of raw snappy: as much as may be inflated at all.
+    assert_eq!(
+        takes(Codec::Snappy, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        64 * MIB + WINDOW
+    );
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        assert!(takes(codec, &[]) <= 4 * WINDOW, "{codec:?}");
+    }
+}

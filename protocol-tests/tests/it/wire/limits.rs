@@ -181,3 +181,20 @@ fn connections_over_their_rate_are_served_later_and_none_is_lost() {
         "{burst} connections took {at_once:?}, then 40 took {waited:?}"
     );
 }
+
+#[test]
+fn no_core_is_dumped_and_a_program_of_the_same_user_cannot_look_into_the_memory() {
+    let Some(subject) = super::ottla_only("it is a Java process") else {
+        return;
+    };
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", subject.pid()));
+    let limits = read("limits").expect("it runs");
+    let cores = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let fields: Vec<&str> = cores.expect("Linux").split_whitespace().collect();
+    assert_eq!(fields[4..6], ["0", "0"], "{limits}");
+    // What is not dumpable belongs to root in /proc, whoever runs it.
+    let owner = std::fs::metadata(format!("/proc/{}/maps", subject.pid())).expect("it runs");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0);
+}

@@ -36,6 +36,7 @@ mod sessions;
 mod specimens;
 mod syscalls;
 mod topics;
+mod unknown_errors;
 mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};

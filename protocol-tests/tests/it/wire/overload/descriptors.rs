@@ -6,7 +6,7 @@ use std::time::Duration;
 use kafka_protocol::messages::MetadataRequest;
 
 use super::*;
-use crate::wire::calls::{METADATA, poll};
+use crate::wire::calls::{METADATA, new_topic, poll, unused_name};
 
 const LIMIT: usize = 256;
 
@@ -30,7 +30,11 @@ fn with_256_descriptors_accept_pauses_says_so_once_and_recovers() {
     });
     assert!(proc.descriptors() < LIMIT, "some are kept in reserve");
     // A partition that is new needs descriptors too.
-    let another = subject.topic_by(&mut healthy.client, "reserve");
+    let name = unused_name("reserve");
+    let created = healthy.client.create_topic(new_topic(&name));
+    assert_eq!(created.error_code, 0);
+    let id = created.topic_id;
+    let another = Topic { name, id };
     healthy.client.append(&another, &Batch::numbered(1));
     // No busy loop: an idle broker at its limit does nothing.
     let before = proc.cpu();
