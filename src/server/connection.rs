@@ -180,8 +180,12 @@ impl Connection {
             }
             match started {
                 Err(closed) => return closed,
-                // The rest has been received already: no read will announce it.
-                Ok(Started::UpToTheLimit) if self.may_start() => continue,
+                // The rest has been received already: no read will announce it. First it is the
+                // others' turn: an answer may have been much work.
+                Ok(Started::UpToTheLimit) if self.may_start() => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 Ok(_) => {}
             }
             if let Err(closed) = self.wait(stopping).await {
@@ -200,6 +204,7 @@ impl Connection {
                 });
             };
             self.admitted.seat.active(self.now());
+            let is_light = next.request.bounds_its_answer();
             let state = match api::dispatch(&self.shared, &mut self.peer, next.request) {
                 Ok(Outcome::Answer(answer)) => {
                     self.ready_bytes += answer.memory();
@@ -214,6 +219,9 @@ impl Connection {
             };
             let reserved = next.reserved;
             self.in_flight.push_back(InFlight { state, reserved });
+            if !is_light {
+                return Ok(Started::UpToTheLimit);
+            }
         }
         Ok(Started::UpToTheLimit)
     }

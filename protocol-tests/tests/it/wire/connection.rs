@@ -123,6 +123,24 @@ fn r38_impossible_frame_lengths_close() {
 }
 
 #[test]
+fn r38_a_frame_of_exactly_the_limit_is_accepted_and_a_byte_more_is_not() {
+    let settings = ["socket.request.max.bytes=100000"];
+    let Some(subject) = own_ottla("its limit is 100 MiB", &settings) else {
+        return;
+    };
+    let request = |size: usize| {
+        let mut bytes = message(METADATA, 5, None, &MetadataRequest::default());
+        bytes.resize(size, 0); // bytes behind a body are ignored
+        bytes
+    };
+    let mut client = subject.connect();
+    client.send_frame(&request(100_000));
+    decode::<MetadataRequest>(METADATA, 5, client.read_frame());
+    client.offer_bytes(&framed(&request(100_001)));
+    client.expect_close();
+}
+
+#[test]
 fn r38_bytes_behind_a_body_are_ignored() {
     let subject = subject();
     let mut client = subject.connect();

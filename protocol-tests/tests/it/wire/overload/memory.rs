@@ -8,7 +8,7 @@ use kafka_protocol::messages::MetadataRequest;
 
 use super::*;
 use crate::wire::batch::{GZIP, LZ4, SNAPPY, ZSTD};
-use crate::wire::calls::{METADATA, PRODUCE, new_topic, poll, produce_request};
+use crate::wire::calls::{METADATA, PRODUCE, new_topic, poll, produce_request, unused_name};
 use crate::wire::client::{framed, message};
 
 /// The broker may plan with so much, and is given no more by the system.
@@ -70,14 +70,12 @@ fn answers_that_nobody_takes_do_not_pile_up() {
         return;
     };
     let mut healthy = Healthy::new(&subject);
-    // 2,000 partitions make an answer of about 100 KiB out of a request of 20 bytes.
+    // 1,000 partitions make an answer of 60 KiB out of a request of 20 bytes.
     for _ in 0..4 {
-        let name = crate::wire::calls::unused_name("many");
-        let created = healthy.client.create_topic(
-            new_topic(&name)
-                .with_num_partitions(500)
-                .with_replication_factor(1),
-        );
+        let topic = new_topic(&unused_name("many")).with_num_partitions(250);
+        let created = healthy
+            .client
+            .create_topic(topic.with_replication_factor(1));
         assert_eq!(created.error_code, 0);
     }
     let everything = MetadataRequest::default().with_topics(None);
@@ -85,9 +83,7 @@ fn answers_that_nobody_takes_do_not_pile_up() {
         .flat_map(|i| framed(&message(METADATA, i, None, &everything)))
         .collect();
     let resident_kib = subject.proc().resident_kib();
-    let mut greedy: Vec<TcpStream> = (0..300)
-        .map(|_| TcpStream::connect(&subject.bootstrap).expect("accepted"))
-        .collect();
+    let mut greedy: Vec<TcpStream> = (0..60).map(|_| hardly_reading(&subject)).collect();
     for stream in &mut greedy {
         stream.write_all(&requests).expect("sent");
     }
@@ -95,11 +91,28 @@ fn answers_that_nobody_takes_do_not_pile_up() {
         healthy.work();
     }
     let grown_kib = subject.proc().peak_kib().saturating_sub(resident_kib);
-    eprintln!("300 readers of 64 answers each: {grown_kib} KiB");
-    // A pool of 16 MiB, what one connection may have ready, and what every connection costs.
+    eprintln!("60 readers of 64 answers each: {grown_kib} KiB");
+    // A pool of 16 MiB, and what connections and buffers cost; all answers are 220 MiB.
     assert!(grown_kib <= 48 << 10, "grown by {grown_kib} KiB");
     drop(greedy);
     subject.connect().call(METADATA, &everything);
+}
+
+/// A connection whose own buffers take little.
+fn hardly_reading(subject: &Subject) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .expect("a runtime");
+    let connected = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4 << 10)?;
+        let address = subject.bootstrap.parse().expect("an address");
+        socket.connect(address).await?.into_std()
+    });
+    let stream = connected.expect("the broker accepts");
+    stream.set_nonblocking(false).expect("a fresh socket");
+    stream
 }
 
 #[test]
