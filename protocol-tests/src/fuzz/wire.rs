@@ -33,7 +33,7 @@ pub fn check_stream(stream: &Bytes) -> bool {
     let mut pieces = Random::new(stream.len() as u64);
     let (mut rest, mut frames) = (&stream[..], 0);
     while !rest.is_empty() {
-        let room = reader.room();
+        let room = reader.room(false);
         let free = room.capacity() - room.len();
         let size = (1 + pieces.below(300) as usize).min(free).min(rest.len());
         let (piece, behind) = rest.split_at(size);
