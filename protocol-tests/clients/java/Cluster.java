@@ -24,7 +24,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /** The broker under test and what every scenario does with it. Keys and values are bytes. */
 final class Cluster {
     /** A real Kafka on a busy machine takes that long to come back from kill -9. */
-    static final Duration PATIENCE = Duration.ofSeconds(60);
+    static final Duration PATIENCE = Duration.ofSeconds(120);
 
     private final String bootstrap;
     private final String prefix;
@@ -73,7 +73,7 @@ final class Cluster {
 
     AdminClient admin() {
         Properties p = common();
-        p.put("default.api.timeout.ms", "60000");
+        p.put("default.api.timeout.ms", "120000");
         return AdminClient.create(p);
     }
 
@@ -81,8 +81,8 @@ final class Cluster {
     Producer<byte[], byte[]> producer(String... overrides) {
         Properties p = common();
         p.put("acks", "all");
-        p.put("max.block.ms", "60000");
-        p.put("delivery.timeout.ms", "60000");
+        p.put("max.block.ms", "120000");
+        p.put("delivery.timeout.ms", "120000");
         // The default since 2.1; before, the first error of a leader that is not yet there was final.
         p.put("retries", "2147483647");
         for (int i = 0; i < overrides.length; i += 2) {
@@ -99,7 +99,7 @@ final class Cluster {
     /** `overrides` alternates names and values. */
     Consumer<byte[], byte[]> consumer(List<TopicPartition> partitions, String... overrides) {
         Properties p = common();
-        p.put("default.api.timeout.ms", "60000");
+        p.put("default.api.timeout.ms", "120000");
         p.put("enable.auto.commit", "false");
         p.put("allow.auto.create.topics", "false");
         // Closing waits for the parked fetch: half a second per scenario by default.

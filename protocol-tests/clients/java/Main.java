@@ -8,7 +8,7 @@ import java.util.concurrent.TimeoutException;
 
 /** The scenarios of ../README.md with whatever version of kafka-clients is on the class path. */
 public final class Main {
-    private static final int SCENARIO_DEADLINE_S = 90;
+    private static final int SCENARIO_DEADLINE_S = 200;
 
     public static void main(String[] args) {
         String bootstrap = null;

@@ -10,10 +10,10 @@ import traceback
 from collections import namedtuple
 from contextlib import contextmanager
 
-SCENARIO_DEADLINE_S = 90
-READING_DEADLINE_S = 100
+SCENARIO_DEADLINE_S = 200
+READING_DEADLINE_S = 200
 # A real Kafka on a busy machine takes that long to come back from kill -9.
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 Record = namedtuple(
     "Record",

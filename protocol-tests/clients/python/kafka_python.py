@@ -17,8 +17,8 @@ class Client(common.Client):
         super().__init__(bootstrap)
         self.admin = KafkaAdminClient(**self.common)
 
-    def idempotence(self, wanted):
-        return {"enable_idempotence": wanted, "delivery_timeout_ms": PATIENCE_S * 1000}
+    def reliability(self, idempotent):
+        return {"enable_idempotence": idempotent, "delivery_timeout_ms": PATIENCE_S * 1000}
 
     def create_topic(self, topic, partitions, configs={}):
         options = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}

@@ -33,9 +33,10 @@ class Client(common.Client):
         super().__init__(bootstrap)
         self.admin = KafkaAdminClient(**self.common)
 
-    def idempotence(self, _wanted):
-        # Without retries, its default, a restart of the broker would be the application's affair.
-        return {"retries": 1_000_000}
+    def reliability(self, _idempotent):
+        # By default a restart of the broker is the application's affair: no retries, and the request's
+        # timeout is also the time that a batch may wait.
+        return {"retries": 1_000_000, "request_timeout_ms": PATIENCE_S * 1000}
 
     def create_topic(self, topic, partitions, configs={}):
         new = NewTopic(topic, partitions, 1, topic_configs=configs)

@@ -57,9 +57,9 @@ class Client:
             reader.assign(places, start)
             yield reader
 
-    def idempotence(self, wanted):
-        """The producer's options for it."""
-        return {"enable_idempotence": wanted}
+    def reliability(self, idempotent):
+        """The producer's options for delivery."""
+        raise NotImplementedError
 
     @contextmanager
     def producer(
@@ -73,7 +73,7 @@ class Client:
         metadata_age_ms=300_000,
     ):
         producer = KafkaProducer(
-            **self.common,
+            **self.common | self.reliability(idempotent),
             acks="all",
             max_block_ms=PATIENCE_S * 1000,
             compression_type=None if codec == "none" else codec,
@@ -82,7 +82,6 @@ class Client:
             max_request_size=max_request_size,
             max_in_flight_requests_per_connection=in_flight,
             metadata_max_age_ms=metadata_age_ms,
-            **self.idempotence(idempotent),
         )
         try:
             yield Sender(producer)
