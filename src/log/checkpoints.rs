@@ -157,6 +157,15 @@ impl Checkpoints {
         }
     }
 
+    /// Drops every partition that `is_here` does not know.
+    pub fn keep(&mut self, is_here: impl Fn(&TopicPartition) -> bool) {
+        for file in &mut self.files {
+            let before = file.offsets.len();
+            file.offsets.retain(|partition, _| is_here(partition));
+            file.changed |= file.offsets.len() < before;
+        }
+    }
+
     /// True if a round would write something.
     pub fn is_changed(&self) -> bool {
         self.files.iter().any(|file| file.changed)

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::faults::crash_point;
 use crate::log::Error;
 use crate::log::files::{Files, lock};
 use crate::log::index::{self, Entries, OffsetEntry};
@@ -130,6 +131,7 @@ impl Segment {
         let mut deleted = lock(&self.deleted);
         let mut renamed = Vec::new();
         for suffix in SUFFIXES {
+            crash_point("retention.renaming");
             let path = self.path(suffix);
             let to = deleted_name(&path);
             let outcome = match suffix {

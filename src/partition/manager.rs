@@ -100,14 +100,28 @@ impl Partitions {
     /// lose their files, new leader epochs and configs reach the partitions. Returns when clients
     /// may use all of it.
     pub fn publish(&self, old: &Image, new: &Image) {
+        let mut any_removed = false;
         for (after, before) in new.topics_differing(old) {
             match (before, after) {
                 (Some(before), Some(after)) if before.id == after.id => self.change(after),
                 (before, after) => {
+                    any_removed |= before.is_some();
                     before.into_iter().for_each(|topic| self.remove(topic));
                     after.into_iter().for_each(|topic| self.change(topic));
                 }
             }
+        }
+        if any_removed {
+            // A topic made again under the name must not be opened with the old offsets, not even
+            // after a kill: it would seem to have lost what it never had (Kafka: asyncDelete).
+            self.write_checkpoints();
+        }
+    }
+
+    fn write_checkpoints(&self) {
+        // One that fails is out of service from then on.
+        for volume in &self.volumes {
+            volume.write_checkpoints();
         }
     }
 
@@ -239,11 +253,15 @@ impl Partitions {
         volume
     }
 
-    /// After the first image: what no topic claims is set aside.
+    /// After the first image: what no topic claims is set aside, and its offsets are forgotten.
     pub fn set_strays_aside(&self) -> io::Result<()> {
-        self.volumes
-            .iter()
-            .try_for_each(|volume| volume.set_unclaimed_aside())
+        let all = self.all();
+        for volume in &self.volumes {
+            volume.set_unclaimed_aside()?;
+            let here = all.iter().filter(|p| Arc::ptr_eq(&p.volume, volume));
+            volume.forget_others(&here.map(|partition| partition.name.clone()).collect());
+        }
+        Ok(())
     }
 
     /// Opens every partition, as an unclean start must before clients are served; uses all
@@ -273,9 +291,7 @@ impl Partitions {
         for partition in self.all() {
             partition.note_checkpoint();
         }
-        self.volumes
-            .iter()
-            .for_each(|volume| _ = volume.write_checkpoints());
+        self.write_checkpoints();
     }
 
     /// Clean stop: every opened log is closed, then checkpointed. Fails with the first log that
@@ -284,9 +300,7 @@ impl Partitions {
         self.volumes.iter().for_each(|volume| volume.stop_flusher());
         let closed = self.all().into_iter().map(|partition| partition.close());
         let outcome = closed.collect::<Vec<_>>().into_iter().collect();
-        self.volumes
-            .iter()
-            .for_each(|volume| _ = volume.write_checkpoints());
+        self.write_checkpoints();
         outcome
     }
 

@@ -4,6 +4,7 @@
 use super::volume::{CheckpointedOffsets, Remains};
 use super::{LogState, Partition, State, settings};
 use crate::error::ResponseError;
+use crate::faults::crash_point;
 use crate::log::retention::IdleLog;
 use crate::types::{Millis, Offset};
 
@@ -105,6 +106,7 @@ impl Partition {
             return Err(ResponseError::OffsetOutOfRange);
         }
         let moved = log.raise_start(before);
+        crash_point("trim.moved");
         let start = log.log_start_offset();
         if moved {
             tracing::info!(partition = %self.name, log_start_offset = start, "records deleted");
@@ -116,7 +118,9 @@ impl Partition {
     /// A checkpoint round of the partition's directory: true if [`Partition::delete_records`] is
     /// durable.
     pub fn write_checkpoint(&self) -> bool {
-        self.volume.write_checkpoints()
+        let is_durable = self.volume.write_checkpoints();
+        crash_point("trim.checkpointed");
+        is_durable
     }
 
     /// Tells the next checkpoint round.
@@ -156,6 +160,7 @@ impl Partition {
         };
         match detached.rename() {
             Ok(paths) => {
+                crash_point("retention.renamed");
                 let at = monotonic.saturating_add(delay_ms);
                 let remains = paths.into_iter().map(Remains::File);
                 self.volume.unlink_at(at, remains);

@@ -10,26 +10,74 @@ use super::manager::Partitions;
 use super::*;
 use crate::clock::Clock;
 use crate::config::TopicDefaults;
-use crate::log::LogOptions;
+use crate::log::flusher::Flushable;
 use crate::log::testing::{NOW, batch, context};
-use crate::metadata::image::TopicImage;
+use crate::log::{LogOptions, Purpose};
+use crate::metadata::image::{Image, MetadataOffset, TopicImage};
+use crate::metadata::records::{self, MetadataRecord};
 use crate::types::BrokerId;
 
 struct Node {
-    _dir: TempDir,
+    dir: TempDir,
     volume: Arc<Volume>,
     partitions: Partitions,
 }
 
 fn node(durable: bool) -> Node {
-    let dir = TempDir::new().expect("a directory");
+    node_in(TempDir::new().expect("a directory"), durable, true)
+}
+
+impl Node {
+    /// The process is killed and another one starts on the same files.
+    fn killed(self) -> Node {
+        let Node {
+            dir,
+            volume,
+            partitions,
+        } = self;
+        // The lock of the directory goes with the last of them.
+        drop((partitions, volume));
+        node_in(dir, false, false)
+    }
+
+    /// Goes from one image of the topics to the next.
+    fn publish(&self, old: &[&TopicImage], new: &[&TopicImage]) {
+        let image = |topics: &[&TopicImage]| {
+            let mut records = Vec::new();
+            for topic in topics {
+                records.push(MetadataRecord::Topic {
+                    name: topic.name.to_string(),
+                    topic_id: topic.id,
+                });
+                records.push(MetadataRecord::Partition(records::Partition {
+                    partition_id: 0,
+                    topic_id: topic.id,
+                    replicas: vec![BrokerId(1)],
+                    isr: vec![BrokerId(1)],
+                    removing_replicas: vec![],
+                    adding_replicas: vec![],
+                    leader: Some(BrokerId(1)),
+                    recovering: false,
+                    leader_epoch: 0,
+                    partition_epoch: 0,
+                    directories: vec![uuid::Uuid::nil()],
+                }));
+            }
+            let records = (0..).map(MetadataOffset).zip(&records);
+            Image::empty("c").apply(records).expect("they fit")
+        };
+        self.partitions.publish(&image(old), &image(new));
+    }
+}
+
+fn node_in(dir: TempDir, durable: bool, clean: bool) -> Node {
     let options = LogOptions {
         durable,
         ..LogOptions::default()
     };
     let clock = Clock::system();
     let cx = context(dir.path(), options);
-    let volume = Arc::new(Volume::open(cx, true, clock.clone()).expect("open"));
+    let volume = Arc::new(Volume::open(cx, clean, clock.clone()).expect("open"));
     let volumes = vec![volume.clone()];
     let partitions = Partitions::new(
         BrokerId(1),
@@ -39,7 +87,7 @@ fn node(durable: bool) -> Node {
         volumes,
     );
     Node {
-        _dir: dir,
+        dir,
         volume,
         partitions,
     }
@@ -185,6 +233,56 @@ fn r53_a_topic_made_again_under_its_name_is_empty() {
     assert_eq!(new.append(batch(), false, NOW).unwrap().base_offset, 0);
     let unknown = node.partitions.find_by_id(image.id, 0).err();
     assert_eq!(unknown, Some(ResponseError::UnknownTopicId));
+}
+
+/// Ten records are written, synced and checkpointed.
+fn ten_records_checkpointed(node: &Node) {
+    let partition = node.partitions.find("t", 0).unwrap();
+    for _ in 0..10 {
+        partition.append(batch(), false, NOW).unwrap();
+    }
+    let work = partition.start_flush(Purpose::Checkpoint, NOW).unwrap();
+    partition.flushed(work.run());
+    node.partitions.checkpoint();
+}
+
+/// One record, then a kill before any checkpoint: the record must be there.
+fn one_record_and_a_kill(node: Node, image: &TopicImage) {
+    let appended = {
+        let partition = node.partitions.find("t", 0).unwrap();
+        partition.append(batch(), false, NOW).unwrap()
+    };
+    assert_eq!(appended.base_offset, 0);
+    let node = node.killed();
+    node.publish(&[], &[image]);
+    node.partitions.set_strays_aside().unwrap();
+    let partition = node.partitions.find("t", 0).unwrap();
+    assert_eq!(partition.progress().unwrap().log_end_offset, 1);
+}
+
+#[test]
+fn a_topic_made_again_is_not_judged_by_the_checkpoints_of_the_old_one() {
+    let node = node(false);
+    let (old, new) = (topic(TopicId::random(), 0), topic(TopicId::random(), 0));
+    node.publish(&[], &[&old]);
+    ten_records_checkpointed(&node);
+    node.publish(&[&old], &[]);
+    node.publish(&[], &[&new]);
+    one_record_and_a_kill(node, &new);
+}
+
+#[test]
+fn checkpoints_of_a_topic_deleted_before_a_kill_do_not_come_back() {
+    let node = node(false);
+    let (old, new) = (topic(TopicId::random(), 0), topic(TopicId::random(), 0));
+    node.publish(&[], &[&old]);
+    ten_records_checkpointed(&node);
+    // Killed behind the deletion in the metadata, before anything was done about it here.
+    let node = node.killed();
+    node.publish(&[], &[]);
+    node.partitions.set_strays_aside().unwrap();
+    node.publish(&[], &[&new]);
+    one_record_and_a_kill(node, &new);
 }
 
 #[test]

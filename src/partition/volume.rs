@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::Partition;
 use crate::clock::Clock;
@@ -222,6 +222,13 @@ impl Volume {
     /// Drops a partition from all checkpoints.
     pub fn forget(&self, partition: &TopicPartition) {
         lock(&self.checkpoints).forget(partition);
+    }
+
+    /// Drops from all checkpoints, durably, what is not among `here`: the offsets of a topic that
+    /// was deleted before the last stop. Writes nothing if nothing is to be changed.
+    pub fn forget_others(&self, here: &HashSet<TopicPartition>) {
+        lock(&self.checkpoints).keep(|partition| here.contains(partition));
+        self.write_checkpoints();
     }
 
     /// A checkpoint round; true if everything noted before is durable. A failure takes the

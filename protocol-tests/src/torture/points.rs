@@ -25,7 +25,7 @@ pub enum When {
 }
 
 #[rustfmt::skip]
-pub const POINTS: [Point; 14] = [
+pub const POINTS: [Point; 18] = [
     // Between the write of a batch and what memory knows of it.
     point("append.written", When::Load, 300),
     point("roll.trimmed", When::Load, 10),
@@ -38,6 +38,12 @@ pub const POINTS: [Point; 14] = [
     point("checkpoint.sums", When::Load, 3),
     point("checkpoint.replaced", When::Load, 6),
     point("delete.renamed", When::Load, 2),
+    // DeleteRecords: before and behind the checkpoint of the log start.
+    point("trim.moved", When::Load, 6),
+    point("trim.checkpointed", When::Load, 6),
+    // Between the names of one segment, and behind those of some.
+    point("retention.renaming", When::Load, 12),
+    point("retention.renamed", When::Load, 3),
     point("metadata.written", When::Load, 4),
     point("metadata.synced", When::Load, 4),
     point("stop.before-marker", When::Stop, 1),

@@ -78,6 +78,7 @@ fn brokers_with_planted_bugs_are_caught() {
         ("metadata.unwritten", How::Killed),
         ("recovery.tail-kept", How::Killed),
         ("producers.forgotten", How::Killed),
+        ("log-start.ignored", How::Killed),
         ("sync.left-out", How::Power),
     ] {
         if how == How::Power && !may_mount() {
