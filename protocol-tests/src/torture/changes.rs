@@ -17,6 +17,8 @@ const BETWEEN_CHANGES: Duration = Duration::from_millis(25);
 /// Moves the log start of some partitions by DeleteRecords.
 pub struct Trimmer {
     places: BTreeMap<(&'static str, i32), Trimmed>,
+    /// Partitions whose records nobody deletes, and where they began.
+    others: BTreeMap<(&'static str, i32), Trimmed>,
     random: Random,
     /// Calls that were answered.
     pub done: u64,
@@ -36,6 +38,7 @@ impl Trimmer {
         let known = places.into_iter().map(|place| (place, Trimmed::default()));
         Trimmer {
             places: known.collect(),
+            others: BTreeMap::new(),
             random: Random::new(seed),
             done: 0,
         }
@@ -86,7 +89,10 @@ impl Trimmer {
         keeps: Option<u64>,
         findings: &mut Findings,
     ) {
-        let known = self.places.entry(place).or_default();
+        let known = match self.places.get_mut(&place) {
+            Some(known) => known,
+            None => self.others.entry(place).or_default(),
+        };
         let (topic, partition) = place;
         if start < known.floor {
             let floor = known.floor;
