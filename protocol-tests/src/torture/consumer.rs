@@ -10,14 +10,14 @@ use kafka_protocol::ResponseError;
 use ottla::protocol::batch::{BatchHeader, crc_matches, for_each_record};
 
 use super::producer::patiently;
-use super::record::{RecordId, identify};
+use super::record::{RecordId, SKIPPED, identify};
 use crate::client::Connection;
 
 /// How long a live consumer lets the broker wait for a record: long enough to be woken by one.
 const MAX_WAIT_MS: i32 = 20;
 
-/// A consumer of one partition from offset 0 on, and what it was given: `seen[offset]`, `None`
-/// where it came too late.
+/// A consumer of one partition from offset 0 on, and what it was given: `seen[offset]`, or
+/// [`SKIPPED`].
 pub struct Consumer {
     pub topic: &'static str,
     pub partition: i32,
@@ -65,7 +65,8 @@ impl Consumer {
             start > position as i64,
             "{topic}-{partition}: {position} is out of range and the log begins at {start}"
         );
-        self.seen.resize(start as usize, None);
+        // Not for good until DeleteRecords is answered: a kill before may bring it back.
+        self.seen.resize(start as usize, SKIPPED);
         Ok(())
     }
 

@@ -11,6 +11,13 @@ pub struct RecordId {
     pub ordinal: u32,
 }
 
+/// What a consumer did not get to see, because it was deleted before it came there. No producer is
+/// called so.
+pub const SKIPPED: Option<RecordId> = Some(RecordId {
+    producer: u16::MAX,
+    ordinal: u32::MAX,
+});
+
 /// Run, producer, ordinal.
 const ID_BYTES: usize = 14;
 
