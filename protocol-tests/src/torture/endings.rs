@@ -22,7 +22,7 @@ use crate::random::Random;
 /// A topic to see with whether a disk takes records.
 pub const PROBE: &str = "probe";
 /// A point that is not reached within this time under load is not on the way.
-const REACHED_WITHIN_MS: i64 = 4_000;
+const REACHED_WITHIN_MS: i64 = 10_000;
 const POWER_DISK_MIB: u64 = 96;
 const FULL_DISK_MIB: u64 = 256;
 

@@ -67,7 +67,7 @@ fn d12_a_full_disk_acknowledges_nothing_and_serves_again_once_it_has_room() {
 }
 
 /// Each is found within so many cycles, or the judge sleeps.
-const CYCLES: u32 = 40;
+const CYCLES: u32 = 60;
 
 #[test]
 fn brokers_with_planted_bugs_are_caught() {
