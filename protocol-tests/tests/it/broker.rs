@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub struct Broker {
     child: Child,
     /// What it has said so far.
     log: Log,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Drop for Broker {
@@ -33,6 +34,11 @@ impl Drop for Broker {
 type Log = Arc<Mutex<Vec<String>>>;
 
 impl Broker {
+    /// Its log directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -85,7 +91,7 @@ pub fn start_process_under(wrapper: &[&str], settings: &[&str]) -> Result<Broker
         bootstrap,
         child,
         log: Log::default(),
-        _directory: directory,
+        directory,
     };
     if !says_ready(stdout, broker.log.clone()) {
         bail!(

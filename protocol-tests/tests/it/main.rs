@@ -12,4 +12,5 @@ mod fuzz;
 mod produce_codec;
 mod stored_batches;
 mod three_brokers;
+mod tools;
 mod wire;

@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod codes;
 mod connection;
+mod consoles;
 mod cve;
 mod delete_records;
 mod every_version;
