@@ -25,7 +25,7 @@ use crate::log::{Files, HotTails, LogContext, LogOptions};
 use crate::metadata::image::{Endpoint, Image};
 use crate::metadata::records::BrokerFeature;
 use crate::partition::fetch_session::SessionCache;
-use crate::partition::housekeeping::Housekeeping;
+use crate::partition::housekeeping::{Housekeeping, Watchdog};
 use crate::partition::manager::Partitions;
 use crate::partition::volume::Volume;
 use crate::quorum::{self, ControllerHandle, Quorum, QuorumArgs};
@@ -67,7 +67,7 @@ pub struct Core {
     quorum: Quorum,
     housekeeping: Housekeeping,
     broker_epoch: i64,
-    failed: watch::Receiver<bool>,
+    failed: watch::Receiver<Option<String>>,
 }
 
 impl Core {
@@ -98,7 +98,11 @@ impl Core {
             clock.clone(),
             opened.volumes.clone(),
         ));
-        let (failure, failed) = watch::channel(false);
+        let (failure, failed) = watch::channel(None);
+        let watchdog = Watchdog {
+            metadata_directory: opened.metadata.clone(),
+            failed: failure.clone(),
+        };
         let (quorum, config) = {
             let (partitions, clock) = (partitions.clone(), clock.clone());
             off_runtime(move || {
@@ -116,14 +120,20 @@ impl Core {
                 if !opened.clean {
                     partitions.recover_all();
                 }
+                partitions.resume_moves();
                 anyhow::Ok((quorum, config))
             })
             .await?
         };
         let metadata = quorum.metadata.clone();
         let broker_epoch = epoch_of(&metadata.borrow(), config.node_id)?;
-        let housekeeping =
-            Housekeeping::start(partitions.clone(), &config, dynamic.clone(), clock.clone())?;
+        let housekeeping = Housekeeping::start(
+            partitions.clone(),
+            &config,
+            dynamic.clone(),
+            clock.clone(),
+            watchdog,
+        )?;
         let sessions = config.max_incremental_fetch_session_cache_slots;
         let memory_limit = config.memory_limit.unwrap_or_else(budget::memory_limit);
         let budget = Budget::new(memory_limit, config.queued_max_request_bytes);
@@ -151,12 +161,15 @@ impl Core {
         &self.shared
     }
 
-    /// Returns if the broker can no longer do its work: its metadata log failed.
-    pub async fn failed(&self) {
+    /// Returns, with the reason, if the broker can no longer do its work: its metadata log or its
+    /// last log directory failed.
+    pub async fn failed(&self) -> String {
         let mut failed = self.failed.clone();
-        if failed.wait_for(|failed| *failed).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        let reason = match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => std::future::pending().await,
+        };
+        reason.unwrap_or_default()
     }
 
     /// Makes everything durable, in the order that lets the clean marker be true: logs, metadata,
@@ -212,6 +225,8 @@ fn epoch_of(image: &Image, id: BrokerId) -> anyhow::Result<i64> {
 struct Directories {
     cluster_id: String,
     volumes: Vec<Arc<Volume>>,
+    /// Of `metadata.log.dir`.
+    metadata: Arc<LogDirectory>,
     /// Every directory has the marker of one and the same clean stop.
     clean: bool,
     previous_epoch: Option<i64>,
@@ -227,9 +242,27 @@ impl Directories {
             cluster_id: config.cluster_id.clone(),
             node_id: config.node_id,
         };
-        let directories = LogDirectory::open_all(&paths, &identity)?;
-        let cluster_id = directories[0].cluster_id().to_owned();
-        let marker = CleanMarker::of_all(directories.iter().map(LogDirectory::found_marker));
+        let required = [config.metadata_log_dir.clone()];
+        let opened = LogDirectory::open_all(&paths, &required, &identity)?;
+        let mut directories: Vec<_> = opened.into_iter().map(Arc::new).collect();
+        let is_metadata = |d: &&Arc<LogDirectory>| d.path() == config.metadata_log_dir;
+        let metadata = directories.iter().find(is_metadata).cloned();
+        let metadata = metadata.context("the metadata log dir was not opened")?;
+        // One that only holds the metadata log takes no partitions.
+        directories.truncate(config.log_dirs.len());
+        anyhow::ensure!(
+            directories.iter().any(|directory| !directory.is_offline()),
+            "Shutdown broker because none of the specified log dirs from {} can be created or \
+             validated",
+            config
+                .log_dirs
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        let cluster_id = metadata.cluster_id().to_owned();
+        let marker = CleanMarker::of_all(directories.iter().map(|d| d.found_marker()));
         let previous_epoch = marker.map(|marker| marker.broker_epoch);
         let (files, hot_tails) = (Files::new(descriptor_limit()), HotTails::new());
         let options = LogOptions {
@@ -237,7 +270,6 @@ impl Directories {
             truncate_corruption: config.storage.corruption == Corruption::Truncate,
         };
         let volumes = directories.into_iter().map(|directory| {
-            let directory = Arc::new(directory);
             let log = LogContext::new(directory, files.clone(), hot_tails.clone(), options);
             anyhow::Ok(Arc::new(Volume::open(
                 Arc::new(log),
@@ -247,6 +279,7 @@ impl Directories {
         });
         Ok(Directories {
             cluster_id,
+            metadata,
             volumes: volumes.collect::<anyhow::Result<_>>()?,
             clean: previous_epoch.is_some(),
             previous_epoch,
@@ -259,22 +292,16 @@ impl Directories {
         clock: Clock,
         registration: Registration,
         publish: Box<quorum::Publish>,
-        failure: watch::Sender<bool>,
+        failure: watch::Sender<Option<String>>,
     ) -> QuorumArgs {
-        let is_metadata = |volume: &&Arc<Volume>| volume.log.path() == config.metadata_log_dir;
-        let volume = self
-            .volumes
-            .iter()
-            .find(is_metadata)
-            .unwrap_or(&self.volumes[0])
-            .clone();
+        let metadata = self.metadata.clone();
         // Kafka judges a topic's overrides beside what its broker was started with.
         let defaults = config.dynamic(DynamicLayers::default()).topic_defaults;
         let minima = config.minima;
         QuorumArgs {
             metadata_log_dir: config.metadata_log_dir.clone(),
             node_id: config.node_id,
-            directory_id: volume.log.directory.id().0,
+            directory_id: metadata.id().0,
             cluster_id: self.cluster_id.clone(),
             clock,
             settings: Settings {
@@ -288,10 +315,10 @@ impl Directories {
             },
             registration: Some(registration),
             publish,
-            free_reserve: Box::new(move || volume.log.directory.release_reserve().unwrap_or(false)),
+            free_reserve: Box::new(move || metadata.release_reserve().unwrap_or(false)),
             on_failure: Box::new(move |error| {
                 tracing::error!("the metadata log failed, this broker has to end: {error}");
-                failure.send_replace(true);
+                failure.send_replace(Some(format!("the metadata log failed: {error}")));
             }),
         }
     }
@@ -310,6 +337,7 @@ impl Directories {
             log_dirs: self
                 .volumes
                 .iter()
+                .filter(|volume| !volume.log.directory.is_offline())
                 .map(|volume| volume.log.directory.id().0)
                 .collect(),
             previous_epoch: self.previous_epoch,

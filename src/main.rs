@@ -115,7 +115,7 @@ async fn run(config: Config, set_log_levels: SetLogLevels) -> anyhow::Result<Exi
     println!("[KafkaRaftServer nodeId={node_id}] Kafka Server started");
     tokio::select! {
         _ = stop.requested() => tracing::info!("stopping"),
-        () = broker.failed() => anyhow::bail!("the metadata log failed, see the log"),
+        reason = broker.failed() => anyhow::bail!("{reason}"),
     }
     tokio::select! {
         stopped = tokio::time::timeout(shutdown_timeout, broker.shutdown()) => {

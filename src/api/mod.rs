@@ -3,6 +3,7 @@
 //! without waiting: what must wait comes back as a parked future.
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod answer;
 pub mod api_versions;
 mod cold;
@@ -257,6 +258,7 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         43 => elect_leaders::handle(cx, decode(version, body)?),
         46 => list_partition_reassignments::handle(cx, decode(version, body)?),
         55 => describe_quorum::handle(cx, decode(version, body)?),
+        34 => alter_replica_log_dirs::handle(cx, decode(version, body)?),
         35 => describe_log_dirs::handle(cx, decode(version, body)?),
         60 => describe_cluster::handle(cx, decode(version, body)?),
         61 => describe_producers::handle(cx, decode(version, body)?),

@@ -119,6 +119,16 @@ impl Checkpoints {
         })
     }
 
+    /// The checkpoints of a directory that cannot be read.
+    pub fn unknown(dir: &Path) -> Checkpoints {
+        let mut files: [OffsetFile; 4] = Default::default();
+        files.iter_mut().for_each(|file| file.unreadable = true);
+        Checkpoints {
+            dir: dir.to_owned(),
+            files,
+        }
+    }
+
     /// The offset of a partition. `None` says nothing about it: the file is unreadable, or the
     /// partition is younger than the last round. Recovery treats both alike, by reading the log.
     pub fn offset(&self, file: CheckpointFile, partition: &TopicPartition) -> Option<Offset> {

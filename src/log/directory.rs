@@ -51,10 +51,11 @@ const METADATA_PARTITION: &str = "__cluster_metadata";
 #[derive(Debug)]
 pub struct LogDirectory {
     path: PathBuf,
-    /// The directory itself, open since the start: its `flock`, its syncs, its free space.
-    handle: File,
+    /// The directory itself, open since the start: its `flock`, its syncs, its free space. `None`
+    /// if it could not be used from the start.
+    handle: Option<File>,
     /// Never read; closing it would give up the record lock.
-    _lock: File,
+    _lock: Option<File>,
     id: DirectoryId,
     cluster_id: String,
     found_marker: Option<CleanMarker>,
@@ -75,30 +76,65 @@ impl LogDirectory {
     /// return a crash counts as unclean. Nothing is written before all are locked and verified
     /// but the directories themselves and their `.lock`.
     ///
+    /// A directory whose I/O fails is returned offline, unless it is one of `required`: the others
+    /// may serve without it (Kafka: LogManager.createAndValidateLogDirs).
+    ///
     /// Syncs: none for a formatted directory without marker; one for a marker; two to format;
     /// one more for each directory on the path that had to be created.
     pub fn open_all(
         paths: &[PathBuf],
+        required: &[PathBuf],
         expected: &Identity,
     ) -> Result<Vec<LogDirectory>, DirectoryError> {
         let mut expected = expected.clone();
-        let mut held = Vec::new();
+        let or_offline = |path: &PathBuf, error: DirectoryError| match error {
+            DirectoryError::Io { .. } if !required.contains(path) => Ok(error),
+            error => Err(error),
+        };
+        let mut taken = Vec::new();
         for path in paths {
-            let next = Held::take(path, &expected)?;
+            let next = match Held::take(path, &expected) {
+                Ok(held) => Ok(held),
+                Err(error) => Err(or_offline(path, error)?),
+            };
             // The first directory that knows its cluster says it for all that follow.
-            if let Some(meta) = &next.meta {
+            if let Ok(Held {
+                meta: Some(meta), ..
+            }) = &next
+            {
                 expected.cluster_id = Some(meta.cluster_id.clone());
             }
-            held.push(next);
+            taken.push((path, next));
         }
-        refuse_twins(&held)?;
+        refuse_twins(taken.iter().filter_map(|(_, held)| held.as_ref().ok()))?;
         let cluster_id = expected
             .cluster_id
             .clone()
             .unwrap_or_else(|| TopicId::random().to_string());
-        held.into_iter()
-            .map(|held| held.open(&cluster_id, expected.node_id))
-            .collect()
+        let opened = taken.into_iter().map(|(path, held)| {
+            let opened = held.and_then(|held| held.open(&cluster_id, expected.node_id));
+            opened.or_else(|error| {
+                let cause = or_offline(path, error)?;
+                Ok(LogDirectory::failed(path, &cluster_id, &cause))
+            })
+        });
+        opened.collect()
+    }
+
+    /// A directory that cannot be used.
+    fn failed(path: &Path, cluster_id: &str, cause: &DirectoryError) -> LogDirectory {
+        let failed = LogDirectory {
+            path: path.to_owned(),
+            handle: None,
+            _lock: None,
+            id: DirectoryId(Uuid::nil()),
+            cluster_id: cluster_id.to_owned(),
+            found_marker: None,
+            full: AtomicBool::new(false),
+            offline: OnceLock::new(),
+        };
+        failed.mark_offline(cause);
+        failed
     }
 
     pub fn path(&self) -> &Path {
@@ -162,13 +198,15 @@ impl LogDirectory {
 
     /// Makes created, renamed and removed names in the directory durable.
     pub fn sync(&self) -> io::Result<()> {
-        self.handle.sync_all()
+        self.handle()?.sync_all()
     }
 
     /// The directory itself, open since the start: for `syncfs`, which through it also reports
     /// errors of files that were closed while dirty (Linux 5.8).
-    pub fn handle(&self) -> &File {
-        &self.handle
+    pub fn handle(&self) -> io::Result<&File> {
+        self.handle
+            .as_ref()
+            .ok_or_else(|| io::Error::other("the directory could not be opened at the start"))
     }
 
     /// True while clients may not append here: the disk is nearly full.
@@ -185,7 +223,7 @@ impl LogDirectory {
 
     /// Measures free space and sets or clears the full flag, which it returns.
     pub fn check_space(&self) -> io::Result<bool> {
-        let space = Space::of(&self.handle)?;
+        let space = Space::of(self.handle()?)?;
         let was_full = self.is_full();
         let is_full = space.is_full(was_full);
         self.full.store(is_full, Ordering::Relaxed);
@@ -200,7 +238,7 @@ impl LogDirectory {
 
     /// The size of the file system and what of it is free, in bytes.
     pub fn space(&self) -> io::Result<(u64, u64)> {
-        let space = Space::of(&self.handle)?;
+        let space = Space::of(self.handle()?)?;
         Ok((space.total_bytes, space.free_bytes))
     }
 
@@ -229,7 +267,7 @@ impl LogDirectory {
     /// cannot do that, or has no room, there is no reserve. Not for the start-up path.
     pub fn create_reserve(&self) -> io::Result<()> {
         let path = self.path.join(RESERVE_FILE);
-        let bytes = Space::of(&self.handle)?.reserve_bytes();
+        let bytes = Space::of(self.handle()?)?.reserve_bytes();
         if path.try_exists()? || bytes == 0 {
             return Ok(());
         }
@@ -253,7 +291,9 @@ impl Drop for LogDirectory {
     /// A process that this one is about to become a parent of shares its descriptors until it
     /// executes: the lock must not live on in them.
     fn drop(&mut self) {
-        let _ = rustix::fs::flock(&self.handle, FlockOperation::Unlock);
+        if let Some(handle) = &self.handle {
+            let _ = rustix::fs::flock(handle, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -328,8 +368,8 @@ impl Held {
             .map_err(|source| DirectoryError::io(&self.path, "take the clean marker of", source))?;
         Ok(LogDirectory {
             path: self.path,
-            handle: self.handle,
-            _lock: self.lock,
+            handle: Some(self.handle),
+            _lock: Some(self.lock),
             id,
             cluster_id: cluster_id.to_owned(),
             found_marker,
@@ -352,7 +392,8 @@ fn read_meta(path: &Path, expected: &Identity) -> Result<Option<MetaProperties>,
 }
 
 /// A directory that was copied would stand for the same replicas twice.
-fn refuse_twins(held: &[Held]) -> Result<(), DirectoryError> {
+fn refuse_twins<'a>(held: impl Iterator<Item = &'a Held>) -> Result<(), DirectoryError> {
+    let held: Vec<&Held> = held.collect();
     for (i, one) in held.iter().enumerate() {
         let id = one.meta.as_ref().and_then(|meta| meta.directory_id);
         let twin = held[..i].iter().find(|other| {

@@ -192,7 +192,7 @@ impl Files {
     pub fn sync_filesystem(&self, directory: &LogDirectory) -> io::Result<()> {
         self.fault(Class::Sync)?;
         count(&self.counters.filesystem_syncs);
-        rustix::fs::syncfs(directory.handle()).map_err(Into::into)
+        rustix::fs::syncfs(directory.handle()?).map_err(Into::into)
     }
 
     /// Opens for reading and writing. `create` demands that there is no such file yet, except

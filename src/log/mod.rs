@@ -37,6 +37,7 @@ pub mod producer_snapshot;
 pub mod producers;
 pub mod read;
 pub mod recovery;
+pub mod relocate;
 pub mod replay;
 pub mod retention;
 pub mod retire;

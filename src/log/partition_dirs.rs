@@ -68,6 +68,12 @@ pub fn parse_name(name: &str) -> Option<DirectoryKind> {
     parse_partition(name).map(DirectoryKind::Partition)
 }
 
+/// The partition number in the name of a directory that was set aside, whose topic may be cut.
+pub fn partition_of_aside(name: &str) -> Option<i32> {
+    let (stem, _) = name.rsplit_once('.')?;
+    stem.rsplit_once('-')?.1.parse().ok()
+}
+
 fn parse_partition(name: &str) -> Option<TopicPartition> {
     let (topic, number) = name.rsplit_once('-')?;
     let partition: i32 = number.parse().ok()?;

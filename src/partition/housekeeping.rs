@@ -11,8 +11,10 @@ use tokio::sync::watch;
 
 use super::manager::Partitions;
 use super::retention::ClockGuard;
+use super::volume::Volume;
 use crate::clock::Clock;
 use crate::config::{Config, DynamicConfig};
+use crate::log::directory::LogDirectory;
 use crate::types::Millis;
 
 /// Free space and what is to be unlinked are looked at this often: clients of a full disk go on
@@ -39,6 +41,7 @@ impl Housekeeping {
         config: &Config,
         dynamic: watch::Receiver<Arc<DynamicConfig>>,
         clock: Clock,
+        watchdog: Watchdog,
     ) -> io::Result<Housekeeping> {
         let alarm = partitions.alarm().clone();
         let now = clock.monotonic_ms();
@@ -54,6 +57,7 @@ impl Housekeeping {
             ),
             clock_guard: ClockGuard::default(),
             clock,
+            watchdog,
         };
         let of_thread = alarm.clone();
         let builder = std::thread::Builder::new().name("housekeeping".into());
@@ -73,6 +77,32 @@ impl Drop for Housekeeping {
         {
             tracing::error!("the housekeeping has panicked");
         }
+    }
+}
+
+/// Ends the broker where it can no longer do its work.
+pub struct Watchdog {
+    pub metadata_directory: Arc<LogDirectory>,
+    /// Gets the reason.
+    pub failed: watch::Sender<Option<String>>,
+}
+
+impl Watchdog {
+    /// In Kafka's words (LogManager and ReplicaManager.handleLogDirFailure).
+    fn look(&self, partitions: &Partitions) {
+        let directories = partitions.volumes().iter().map(|v| v.log.path().display());
+        let reason = if self.metadata_directory.is_offline() {
+            let path = self.metadata_directory.path().display();
+            format!("Shutdown broker because the metadata log dir {path} has failed")
+        } else if partitions.are_all_offline() {
+            let all: Vec<String> = directories.map(|path| path.to_string()).collect();
+            let all = all.join(", ");
+            format!("Shutdown broker because all log dirs in {all} have failed")
+        } else {
+            return;
+        };
+        tracing::error!("{reason}");
+        self.failed.send_replace(Some(reason));
     }
 }
 
@@ -149,6 +179,7 @@ struct Chores {
     retention: Every,
     clock_guard: ClockGuard,
     clock: Clock,
+    watchdog: Watchdog,
 }
 
 impl Chores {
@@ -178,6 +209,9 @@ impl Chores {
     fn clean_up(&self) {
         for volume in self.partitions.volumes() {
             let path = volume.log.path().display();
+            if volume.log.directory.is_offline() {
+                continue;
+            }
             if let Err(error) = volume.remove_deleted() {
                 tracing::warn!(%path, %error, "files of deleted topics stay");
             }
@@ -192,9 +226,17 @@ impl Chores {
             self.partitions.checkpoint();
         }
         if self.space.is_due(now) {
-            for volume in self.partitions.volumes() {
+            self.watchdog.look(&self.partitions);
+            let online = |volume: &&Arc<Volume>| !volume.log.directory.is_offline();
+            for volume in self.partitions.volumes().iter().filter(online) {
                 let path = volume.log.path().display();
-                if let Err(error) = volume.log.directory.check_space() {
+                let directory = &volume.log.directory;
+                let was_full = directory.is_full();
+                let checked = match directory.check_space() {
+                    Ok(false) if was_full => directory.create_reserve(),
+                    checked => checked.map(|_| ()),
+                };
+                if let Err(error) = checked {
                     tracing::warn!(%path, %error, "free space unknown");
                 }
             }
@@ -210,6 +252,7 @@ impl Chores {
             }
         }
     }
+
     fn retain(&mut self, now: Millis) {
         let wall = self.clock.wall_ms();
         let (by_time, jump) = self.clock_guard.pass(wall, now);

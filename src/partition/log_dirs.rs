@@ -66,11 +66,23 @@ fn describe(volume: &Arc<Volume>, wanted: &[&Arc<Partition>]) -> DescribedDir {
 impl Partition {
     /// What of the partition lies in `volume`.
     fn replicas_in(&self, volume: &Arc<Volume>) -> Option<DescribedReplica> {
-        if !Arc::ptr_eq(&self.volume, volume) {
-            return None;
-        }
         let (open_size, known) = {
             let state = self.lock();
+            if let Some(moving) = state.moving.as_ref().filter(|m| m.is_to(volume)) {
+                let end = match &state.log {
+                    LogState::Open(log) => log.log_end_offset(),
+                    LogState::Unopened(_) | LogState::Offline => moving.copied_offset(),
+                };
+                return Some(DescribedReplica {
+                    partition: self.name.clone(),
+                    size: moving.copied_bytes(),
+                    offset_lag: (end - moving.copied_offset()).max(0),
+                    is_future: true,
+                });
+            }
+            if !Arc::ptr_eq(&state.volume, volume) {
+                return None;
+            }
             match &state.log {
                 LogState::Open(log) => (Some(log.size()), None),
                 LogState::Unopened(_) | LogState::Offline => (None, state.idle),

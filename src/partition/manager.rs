@@ -3,17 +3,20 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
 
 use super::housekeeping::Alarm;
-use super::volume::Volume;
+use super::volume::{Remains, Volume};
 use super::{Partition, PartitionArgs};
 use crate::clock::Clock;
 use crate::config::TopicDefaults;
 use crate::error::ResponseError;
 use crate::log::Error;
+use crate::log::relocate::forget_move;
 use crate::metadata::image::{Image, PartitionImage, TopicImage};
 use crate::metadata::topic_config::TopicConfig;
 use crate::types::{BrokerId, Millis, TopicId, TopicPartition};
@@ -29,6 +32,10 @@ pub struct Partitions {
     /// Partitions with segments below their start.
     to_remove: Mutex<VecDeque<Arc<Partition>>>,
     alarm: Arc<Alarm>,
+    /// Threads that move logs between directories.
+    movers: Mutex<Vec<JoinHandle<()>>>,
+    /// Until the partitions of the first image have found their directories.
+    is_starting: AtomicBool,
 }
 
 #[derive(Default)]
@@ -62,7 +69,17 @@ impl Partitions {
             topics,
             to_remove: Mutex::default(),
             alarm: Arc::default(),
+            movers: Mutex::default(),
+            is_starting: AtomicBool::new(true),
         }
+    }
+
+    pub(super) fn movers(&self) -> &Mutex<Vec<JoinHandle<()>>> {
+        &self.movers
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
@@ -228,49 +245,87 @@ impl Partitions {
 
     /// The directory that has the partition's files, else the one with the fewest partitions.
     fn place(&self, name: &TopicPartition, id: TopicId) -> Arc<Volume> {
-        let claimed = self
-            .volumes
-            .iter()
-            .find(|volume| match volume.claim(name, id) {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    volume
-                        .log
-                        .directory
-                        .mark_offline(format!("cannot set {name} aside: {error}"));
-                    false
-                }
-            });
-        let volume = claimed.or_else(|| {
-            let online = self
-                .volumes
-                .iter()
-                .filter(|volume| !volume.log.directory.is_offline());
-            online.min_by_key(|volume| volume.partitions())
-        });
+        let claims = |volume: &&Arc<Volume>| match volume.claim(name, id) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                let cause = format!("cannot set {name} aside: {error}");
+                volume.log.directory.mark_offline(cause);
+                false
+            }
+        };
+        let moved = self.volumes.iter().find(|v| v.has_moved_here(name));
+        let claimed = match moved.filter(claims) {
+            Some(moved) => {
+                self.end_move(name, id, moved);
+                Some(moved)
+            }
+            None => self.volumes.iter().find(claims),
+        };
+        let volume = claimed.or_else(|| self.healthiest());
         let volume = volume.unwrap_or(&self.volumes[0]).clone();
         volume.holds_one_more();
         volume
     }
 
+    /// The broker ended between the two renames of a move to `volume`.
+    fn end_move(&self, name: &TopicPartition, id: TopicId, volume: &Arc<Volume>) {
+        let others = self.volumes.iter().filter(|v| !Arc::ptr_eq(v, volume));
+        let ended = others.clone().try_for_each(|other| {
+            if other.claim(name, id)? {
+                let path = other.set_deleted_aside(name)?;
+                other.unlink_at(0, path.map(Remains::Directory));
+            }
+            io::Result::Ok(())
+        });
+        // A directory that cannot be read now may still hold the old log.
+        let all_read = others.clone().all(|v| !v.log.directory.is_offline());
+        let ended = ended.and_then(|()| match all_read {
+            true => forget_move(&volume.log.path().join(name.to_string())),
+            false => Ok(()),
+        });
+        if let Err(error) = ended {
+            tracing::warn!(partition = %name, %error, "the old files of a moved log stay");
+        }
+    }
+
+    /// Where a partition that was found nowhere belongs. At the start it may lie in a directory
+    /// that cannot be read: then it is offline rather than made anew, empty, elsewhere.
+    fn healthiest(&self) -> Option<&Arc<Volume>> {
+        let is_offline = |volume: &&Arc<Volume>| volume.log.directory.is_offline();
+        if self.is_starting.load(Ordering::Relaxed)
+            && let Some(unreadable) = self.volumes.iter().find(is_offline)
+        {
+            return Some(unreadable);
+        }
+        let online = self.volumes.iter().filter(|volume| !is_offline(volume));
+        online.min_by_key(|volume| (volume.log.directory.is_full(), volume.partitions()))
+    }
+
     /// After the first image: what no topic claims is set aside, and its offsets are forgotten.
     pub fn set_strays_aside(&self) -> io::Result<()> {
+        self.is_starting.store(false, Ordering::Relaxed);
         let all = self.all();
         for volume in &self.volumes {
             volume.set_unclaimed_aside()?;
-            let here = all.iter().filter(|p| Arc::ptr_eq(&p.volume, volume));
+            let here = all.iter().filter(|p| Arc::ptr_eq(&p.volume(), volume));
             volume.forget_others(&here.map(|partition| partition.name.clone()).collect());
         }
         Ok(())
+    }
+
+    /// Whether no log directory is left to serve from.
+    pub(super) fn are_all_offline(&self) -> bool {
+        let mut volumes = self.volumes.iter();
+        volumes.all(|volume| volume.log.directory.is_offline())
     }
 
     /// Opens every partition, as an unclean start must before clients are served; uses all
     /// cores. Returns how many could not be opened; each of them has been logged.
     pub fn recover_all(&self) -> usize {
         let all = self.all();
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        let failed = std::sync::atomic::AtomicUsize::new(0);
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let next = AtomicUsize::new(0);
+        let failed = AtomicUsize::new(0);
+        let relaxed = Ordering::Relaxed;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         std::thread::scope(|scope| {
             for _ in 0..threads.min(all.len()) {
@@ -297,6 +352,7 @@ impl Partitions {
     /// Clean stop: every opened log is closed, then checkpointed. Fails with the first log that
     /// could not be made durable: then the stop is not clean.
     pub fn close(&self) -> Result<(), Error> {
+        self.pause_moves();
         self.volumes.iter().for_each(|volume| volume.stop_flusher());
         let closed = self.all().into_iter().map(|partition| partition.close());
         let outcome = closed.collect::<Vec<_>>().into_iter().collect();

@@ -7,6 +7,7 @@ pub mod housekeeping;
 pub mod leader;
 pub mod log_dirs;
 pub mod manager;
+pub mod moving;
 mod offsets;
 mod producers;
 pub mod retention;
@@ -29,6 +30,7 @@ use crate::protocol::validate::ProduceRules;
 use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 
 pub use leader::Leader;
+use moving::Move;
 pub use offsets::{FoundOffset, OffsetQuery};
 use volume::{CheckpointedOffsets, Remains, Volume};
 use wait::WaitList;
@@ -38,7 +40,6 @@ pub use wait::{Isolation, Until, Wait};
 pub struct Partition {
     pub name: TopicPartition,
     pub topic_id: TopicId,
-    volume: Arc<Volume>,
     strict_produce: bool,
     state: Mutex<State>,
 }
@@ -55,6 +56,10 @@ struct PartitionArgs<'a> {
 }
 
 struct State {
+    /// Where the log is.
+    volume: Arc<Volume>,
+    /// The move of the log to another directory.
+    moving: Option<Arc<Move>>,
     leader: Leader,
     config: Arc<TopicConfig>,
     log: LogState,
@@ -139,6 +144,8 @@ impl Partition {
         let image = args.image;
         let (replicas, isr) = (image.replicas.clone(), image.isr.clone());
         let state = State {
+            volume: args.volume,
+            moving: None,
             leader: Leader::elected(image.leader_epoch, replicas, isr, 0),
             config: args.config,
             log: LogState::Unopened(args.open_at),
@@ -150,7 +157,6 @@ impl Partition {
         Partition {
             name: args.name,
             topic_id: args.topic_id,
-            volume: args.volume,
             strict_produce: args.strict_produce,
             state: Mutex::new(state),
         }
@@ -182,7 +188,11 @@ impl Partition {
         let mut state = self.lock();
         state.closed = true;
         state.waiters.wake_all();
-        self.volume.forget(&self.name);
+        let volume = state.volume.clone();
+        if let Some(moving) = state.moving.take() {
+            moving.cancel();
+        }
+        volume.forget(&self.name);
         let opened = std::mem::replace(&mut state.log, LogState::Offline);
         let delay_ms = state.config.file_delete_delay_ms;
         drop(state);
@@ -194,14 +204,14 @@ impl Partition {
                     .map_err(|error| error.to_string())
             }
             LogState::Unopened(_) | LogState::Offline => {
-                let renamed = self.volume.set_deleted_aside(&self.name);
+                let renamed = volume.set_deleted_aside(&self.name);
                 renamed.map_err(|error| error.to_string())
             }
         };
         match renamed {
             Ok(Some(path)) => {
                 let remains = [Remains::Directory(path)];
-                self.volume.unlink_at(now.saturating_add(delay_ms), remains);
+                volume.unlink_at(now.saturating_add(delay_ms), remains);
             }
             Ok(None) => {}
             // The metadata knows no such topic any more: the next start sets the files aside.
@@ -217,7 +227,13 @@ impl Partition {
         state.closed = true;
         state.waiters.wake_all();
         let high_watermark = state.leader.high_watermark();
+        if let Some(moving) = state.moving.take() {
+            moving.pause();
+        }
+        let volume = state.volume.clone();
         let log = match &mut state.log {
+            // Its directory gets no marker.
+            _ if volume.log.directory.is_offline() => return Ok(()),
             LogState::Open(log) => log,
             LogState::Unopened(_) => return Ok(()),
             // A clean marker would make the next start trust what this one could not open.
@@ -234,7 +250,7 @@ impl Partition {
             log_start_offset,
             high_watermark,
         };
-        self.volume.note(&self.name, offsets);
+        volume.note(&self.name, offsets);
         Ok(())
     }
 
@@ -264,7 +280,7 @@ impl Partition {
             log_start_offset: log.log_start_offset(),
             high_watermark: state.leader.high_watermark(),
         };
-        self.volume.note(&self.name, offsets);
+        state.volume.note(&self.name, offsets);
     }
 
     /// What a produced batch must satisfy; checked before the lock is taken for the append.
@@ -290,7 +306,7 @@ impl Partition {
             error,
             log_start_offset: -1,
         };
-        if self.volume.log.directory.is_full() {
+        if state.volume.log.directory.is_full() {
             // Storage.md section 12: what is written by clients stops before the disk does.
             return Err(before_log(ResponseError::KafkaStorageError));
         }
@@ -314,7 +330,7 @@ impl Partition {
         }
         let counted = counted_end(log, state.sync_awaited);
         state.local_end_moved(counted, appended.size);
-        self.volume.request_flush(self, appended.flush);
+        state.volume.request_flush(self, appended.flush);
         Ok(appended)
     }
 
@@ -424,6 +440,11 @@ impl Partition {
         }
     }
 
+    /// The directory its log is in.
+    fn volume(&self) -> Arc<Volume> {
+        self.lock().volume.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock leaves the log in an unknown state: the process must not go on
         // with it (security.md section 12).
@@ -509,6 +530,10 @@ impl State {
         if self.closed {
             return Err(ResponseError::UnknownTopicOrPartition);
         }
+        if self.volume.log.directory.is_offline() {
+            // What is unsynced may be gone after all: nothing of it is served (R188).
+            return Err(ResponseError::KafkaStorageError);
+        }
         let LogState::Unopened(at) = &self.log else {
             return Ok(());
         };
@@ -516,7 +541,7 @@ impl State {
             partition.name.to_string(),
             settings::log_config(&self.config),
         );
-        let cx = &partition.volume.log;
+        let cx = &self.volume.log;
         match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
             Ok((log, _)) if log.latest_epoch() > Some(self.leader.epoch) => {
                 // The epoch of a batch lies outside its checksum, or the metadata is not the

@@ -118,7 +118,7 @@ impl Partition {
     /// A checkpoint round of the partition's directory: true if [`Partition::delete_records`] is
     /// durable.
     pub fn write_checkpoint(&self) -> bool {
-        let is_durable = self.volume.write_checkpoints();
+        let is_durable = self.volume().write_checkpoints();
         crash_point("trim.checkpointed");
         is_durable
     }
@@ -132,7 +132,7 @@ impl Partition {
                 log_start_offset: log.log_start_offset(),
                 high_watermark,
             };
-            self.volume.note(&self.name, offsets);
+            state.volume.note(&self.name, offsets);
         }
     }
 
@@ -140,9 +140,10 @@ impl Partition {
     /// unlinked later. True if there are more. Where the disk is full, the active segment goes as
     /// well if all of it is below. `wall` and `monotonic` are now.
     pub(super) fn remove_segments(&self, wall: Millis, monotonic: Millis) -> bool {
-        let is_full = self.volume.log.directory.is_full();
-        let (detached, delay_ms, more) = {
+        let (volume, detached, delay_ms, more) = {
             let mut state = self.lock();
+            let volume = state.volume.clone();
+            let is_full = volume.log.directory.is_full();
             let delay_ms = state.config.file_delete_delay_ms;
             let LogState::Open(log) = &mut state.log else {
                 return false;
@@ -156,14 +157,14 @@ impl Partition {
             let Some(detached) = log.detach_segments(SEGMENTS_AT_ONCE) else {
                 return false;
             };
-            (detached, delay_ms, log.has_detachable())
+            (volume, detached, delay_ms, log.has_detachable())
         };
         match detached.rename() {
             Ok(paths) => {
                 crash_point("retention.renamed");
                 let at = monotonic.saturating_add(delay_ms);
                 let remains = paths.into_iter().map(Remains::File);
-                self.volume.unlink_at(at, remains);
+                volume.unlink_at(at, remains);
                 more
             }
             Err(error) => {
@@ -176,13 +177,14 @@ impl Partition {
     /// Whether retention must look into the log: not if the files of an unopened one say that
     /// there is nothing to take yet.
     fn may_expire(&self, by_time: bool, now: Millis) -> bool {
-        let (retention, start, known) = {
+        let (volume, retention, start, known) = {
             let state = self.lock();
             match &state.log {
                 LogState::Open(_) => return true,
                 LogState::Offline => return false,
                 LogState::Unopened(_) if state.closed => return false,
                 LogState::Unopened(at) => (
+                    state.volume.clone(),
                     settings::log_config(&state.config).retention,
                     at.log_start_offset.unwrap_or(0),
                     state.idle,
@@ -191,7 +193,7 @@ impl Partition {
         };
         let idle = match known {
             Some(idle) => idle,
-            None => match IdleLog::look(&self.volume.log, &self.name.to_string()) {
+            None => match IdleLog::look(&volume.log, &self.name.to_string()) {
                 Ok(idle) => *self.lock().idle.insert(idle),
                 Err(error) => {
                     self.refusal(&error);

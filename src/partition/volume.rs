@@ -16,8 +16,14 @@ use crate::log::checkpoints::{CheckpointFile, Checkpoints};
 use crate::log::flush::FlushNeed;
 use crate::log::flusher::Flusher;
 use crate::log::partition_dirs::{self, Aside, DirectoryKind};
+use crate::log::relocate::has_moved_here;
 use crate::log::{LogContext, OpenAt};
 use crate::types::{Millis, Offset, TopicId, TopicPartition};
+
+/// Partition directories with the topic ids written in them.
+type Found = HashMap<TopicPartition, Option<TopicId>>;
+
+type Futures = Vec<(PathBuf, Option<(TopicId, i32)>)>;
 
 /// See the module.
 pub struct Volume {
@@ -26,7 +32,9 @@ pub struct Volume {
     clean: bool,
     checkpoints: Mutex<Checkpoints>,
     /// Partition directories found at the start and not claimed by the metadata yet.
-    found: Mutex<HashMap<TopicPartition, Option<TopicId>>>,
+    found: Mutex<Found>,
+    /// Copies that a move left behind, by topic id and partition.
+    futures: Mutex<Futures>,
     /// How many partitions were placed here.
     partitions: AtomicUsize,
     /// What was deleted, each with the monotonic time to remove it.
@@ -39,27 +47,70 @@ pub struct Volume {
 
 impl Volume {
     /// Reads checkpoints and directory names; opens no log. Directories of deleted topics are
-    /// left for [`Volume::remove_deleted`].
+    /// left for [`Volume::remove_deleted`]. A directory that cannot be read goes offline.
     pub fn open(log: Arc<LogContext>, clean: bool, clock: Clock) -> io::Result<Volume> {
-        let checkpoints = log.directory.read_checkpoints()?;
-        let mut found = HashMap::new();
-        for (name, kind) in log.directory.list()? {
-            if let DirectoryKind::Partition(partition) = kind {
-                let topic_id = partition_dirs::read_topic_id(&log.path().join(name))?;
-                found.insert(partition, topic_id);
+        let (checkpoints, found, futures) = match Volume::read(&log) {
+            Ok(read) => read,
+            Err(error) => {
+                let cause = format!("cannot read the directory: {error}");
+                log.directory.mark_offline(cause);
+                (Checkpoints::unknown(log.path()), HashMap::new(), Vec::new())
             }
-        }
+        };
         let flusher = Flusher::start(log.clone(), clock)?;
         Ok(Volume {
             log,
             clean,
             checkpoints: Mutex::new(checkpoints),
             found: Mutex::new(found),
+            futures: Mutex::new(futures),
             partitions: AtomicUsize::new(0),
             to_unlink: Mutex::default(),
             round: Mutex::default(),
             flusher: RwLock::new(Some(flusher)),
         })
+    }
+
+    fn read(log: &LogContext) -> io::Result<(Checkpoints, Found, Futures)> {
+        if let Some(cause) = log.directory.offline_cause() {
+            return Err(io::Error::other(cause));
+        }
+        let checkpoints = log.directory.read_checkpoints()?;
+        let (mut found, mut futures) = (HashMap::new(), Vec::new());
+        for (name, kind) in log.directory.list()? {
+            let path = log.path().join(&name);
+            match kind {
+                DirectoryKind::Partition(partition) => {
+                    let topic_id = partition_dirs::read_topic_id(&path)?;
+                    found.insert(partition, topic_id);
+                }
+                DirectoryKind::Aside(Aside::Future) => {
+                    let topic_id = partition_dirs::read_topic_id(&path)?;
+                    let index = partition_dirs::partition_of_aside(&name);
+                    futures.push((path, topic_id.zip(index)));
+                }
+                DirectoryKind::Aside(Aside::Delete | Aside::Stray) => {}
+            }
+        }
+        Ok((checkpoints, found, futures))
+    }
+
+    /// Removes copies that a move has not finished; what they were to become.
+    pub fn take_futures(&self) -> Vec<(TopicId, i32)> {
+        let futures = std::mem::take(&mut *lock(&self.futures));
+        let taken = futures.into_iter().filter_map(|(path, partition)| {
+            if let Err(error) = std::fs::remove_dir_all(&path) {
+                tracing::warn!(path = %path.display(), %error, "a half copied log stays");
+            }
+            partition
+        });
+        taken.collect()
+    }
+
+    /// Whether the partition's files here replace those in another directory.
+    pub fn has_moved_here(&self, partition: &TopicPartition) -> bool {
+        lock(&self.found).contains_key(partition)
+            && has_moved_here(&self.log.path().join(partition.to_string()))
     }
 
     /// Whether the partition's files are here; they are the caller's from now on. Files of an

@@ -125,7 +125,7 @@ pub static TABLE: &[Api] = &[
     api(31, "DeleteAcls", 0, 3, 2).with(LegacyUpTo(0)).serves(),
     api(32, "DescribeConfigs", 0, 4, 2).with(LegacyUpTo(0)).serves(),
     api(33, "AlterConfigs", 0, 2, 2).serves(),
-    api(34, "AlterReplicaLogDirs", 1, 2, 4),
+    api(34, "AlterReplicaLogDirs", 1, 2, 4).serves(),
     api(35, "DescribeLogDirs", 1, 4, 2).serves(),
     api(36, "SaslAuthenticate", 0, 2, 5),
     api(37, "CreatePartitions", 0, 3, 2).serves(),
@@ -217,6 +217,7 @@ mod tests {
             31 => both::<DeleteAclsRequest, DeleteAclsResponse>(),
             32 => both::<DescribeConfigsRequest, DescribeConfigsResponse>(),
             33 => both::<AlterConfigsRequest, AlterConfigsResponse>(),
+            34 => both::<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(),
             35 => both::<DescribeLogDirsRequest, DescribeLogDirsResponse>(),
             37 => both::<CreatePartitionsRequest, CreatePartitionsResponse>(),
             43 => both::<ElectLeadersRequest, ElectLeadersResponse>(),
@@ -263,6 +264,7 @@ mod tests {
             31 DeleteAcls 0..3
             32 DescribeConfigs 0..4
             33 AlterConfigs 0..2
+            34 AlterReplicaLogDirs 1..2
             35 DescribeLogDirs 1..4
             37 CreatePartitions 0..3
             43 ElectLeaders 0..2

@@ -73,9 +73,9 @@ impl Broker {
         self.core.shared().budget.usage()
     }
 
-    /// Returns if the broker can no longer do its work; it should be dropped then.
-    pub async fn failed(&self) {
-        self.core.failed().await;
+    /// Returns, with the reason, if the broker can no longer do its work; it should be dropped then.
+    pub async fn failed(&self) -> String {
+        self.core.failed().await
     }
 
     /// Stops accepting, closes connections, and makes everything durable (storage.md section 7).

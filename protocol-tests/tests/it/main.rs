@@ -4,6 +4,7 @@ mod bounds;
 mod broker;
 mod clients;
 mod crash;
+mod disks;
 mod dump_log;
 mod durable;
 mod faults;

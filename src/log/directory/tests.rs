@@ -109,7 +109,7 @@ fn of_several_directories_the_formatted_one_says_the_cluster() {
     let (new, old) = (temp(), temp());
     let cluster_id = open(&old).cluster_id().to_owned();
     let paths = [new.path().to_owned(), old.path().to_owned()];
-    let both = LogDirectory::open_all(&paths, &identity(None, 1)).expect("both");
+    let both = LogDirectory::open_all(&paths, &paths, &identity(None, 1)).expect("both");
     assert!(
         both.iter()
             .all(|directory| directory.cluster_id() == cluster_id)
@@ -128,7 +128,7 @@ fn directories_of_two_clusters_and_copies_of_one_are_refused() {
     .expect("copy");
     let all = |second: &TempDir| {
         let paths = [one.path().to_owned(), second.path().to_owned()];
-        LogDirectory::open_all(&paths, &identity(None, 1))
+        LogDirectory::open_all(&paths, &paths, &identity(None, 1))
     };
     assert!(matches!(
         all(&other),
@@ -224,7 +224,7 @@ fn one_directory_named_twice_is_refused() {
     let other_name = link.path().join("link");
     std::os::unix::fs::symlink(dir.path(), &other_name).expect("link");
     let both = [dir.path().to_owned(), other_name];
-    let refused = LogDirectory::open_all(&both, &identity(None, 1));
+    let refused = LogDirectory::open_all(&both, &both, &identity(None, 1));
     assert!(matches!(refused, Err(DirectoryError::Held { .. })));
 }
 
@@ -256,7 +256,7 @@ fn a_clean_marker_counts_once() {
 fn one_directory_without_the_same_marker_makes_the_stop_unclean() {
     let (one, other) = (temp(), temp());
     let paths = [one.path().to_owned(), other.path().to_owned()];
-    let start = || LogDirectory::open_all(&paths, &identity(None, 1)).expect("both");
+    let start = || LogDirectory::open_all(&paths, &paths, &identity(None, 1)).expect("both");
     let stop = |markers: [Option<(i64, &str)>; 2]| {
         for (directory, marker) in start().iter().zip(markers) {
             if let Some((epoch, nonce)) = marker {
@@ -386,7 +386,7 @@ fn a_full_append_closes_the_directory_until_the_disk_is_measured() {
     let directory = open(&dir);
     directory.mark_full();
     assert!(directory.is_full());
-    let space = Space::of(&directory.handle).expect("fstatvfs");
+    let space = Space::of(directory.handle().expect("opened")).expect("fstatvfs");
     assert_eq!(
         directory.check_space().expect("measured"),
         space.is_full(true)

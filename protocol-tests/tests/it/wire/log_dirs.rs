@@ -1,11 +1,14 @@
-//! DescribeLogDirs (R160).
+//! DescribeLogDirs and AlterReplicaLogDirs (R160); moves between directories are in `disks.rs`.
 
-use kafka_protocol::messages::DescribeLogDirsRequest;
+use kafka_protocol::messages::alter_replica_log_dirs_request::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic,
+};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsResult;
+use kafka_protocol::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest};
 
 use super::batch::Batch;
-use super::calls::{Topic, topic_name, unused_name};
+use super::calls::{Topic, text, topic_name, unused_name};
 use super::client::Client;
 use super::subject;
 
@@ -95,4 +98,46 @@ fn r160_what_is_unknown_is_left_out() {
     assert_eq!(replicas(&results, &topic), [(0, 0, 0, false)]);
     let topics = results.iter().map(|result| result.topics.len());
     assert_eq!(topics.sum::<usize>(), 1, "{results:?}");
+}
+
+pub fn alter_log_dirs_request(path: &str, topics: &[(&str, &[i32])]) -> AlterReplicaLogDirsRequest {
+    let topics = topics.iter().map(|(name, partitions)| {
+        AlterReplicaLogDirTopic::default()
+            .with_name(topic_name(name))
+            .with_partitions(partitions.to_vec())
+    });
+    let dir = AlterReplicaLogDir::default()
+        .with_path(text(path))
+        .with_topics(topics.collect());
+    AlterReplicaLogDirsRequest::default().with_dirs(vec![dir])
+}
+
+#[test]
+fn r160_replicas_move_to_directories_that_exist_only() {
+    let subject = subject();
+    let topic = subject.topic("r160");
+    let mut client = subject.connect();
+    let here = describe(&mut client, &[(&topic.name, &[0])])
+        .remove(0)
+        .log_dir;
+    let absent = unused_name("absent");
+    for version in 1..=2 {
+        for (path, name, partition, error) in [
+            (here.as_str(), &topic.name, 0, 0),
+            ("/no/such/directory", &topic.name, 0, 57),
+            (here.as_str(), &topic.name, 7, 3),
+            (here.as_str(), &absent, 0, 3),
+        ] {
+            let request = alter_log_dirs_request(path, &[(name, &[partition])]);
+            let answer = client.call(version, &request);
+            let got = &answer.results[0];
+            assert_eq!(got.topic_name, topic_name(name));
+            let got = &got.partitions[0];
+            assert_eq!(got.partition_index, partition);
+            assert_eq!(
+                got.error_code, error,
+                "v{version} {path} {name} {partition}"
+            );
+        }
+    }
 }

@@ -24,7 +24,7 @@ mod inspect;
 mod large;
 mod legacy;
 mod limits;
-mod log_dirs;
+pub mod log_dirs;
 mod metadata;
 mod offsets;
 mod overload;

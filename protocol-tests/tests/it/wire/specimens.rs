@@ -31,7 +31,7 @@ use super::calls::{
 };
 use super::client::{CLIENT_ID, message};
 use super::delete_records::delete_records_request;
-use super::log_dirs::describe_log_dirs_request;
+use super::log_dirs::{alter_log_dirs_request, describe_log_dirs_request};
 
 pub struct Specimen {
     /// API and version.
@@ -84,6 +84,8 @@ pub fn specimens(topic: &Topic) -> Vec<Specimen> {
     all.extend((0..=2).map(|v| specimen("DeleteRecords", v, &deletion)));
     let directories = describe_log_dirs_request(&[(&topic.name, &[0])]);
     all.extend((1..=4).map(|v| specimen("DescribeLogDirs", v, &directories)));
+    let moves = alter_log_dirs_request("/no/such/directory", &[(&topic.name, &[0])]);
+    all.extend((1..=2).map(|v| specimen("AlterReplicaLogDirs", v, &moves)));
     let find = FindCoordinatorRequest::default();
     let one = find.clone().with_key(text("group"));
     all.extend((0..=3).map(|v| specimen("FindCoordinator", v, &one)));
