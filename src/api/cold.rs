@@ -1,5 +1,6 @@
-//! Whether file regions are in the page cache, and how they get there without blocking a data
-//! thread: `sendfile` from a cold file would stop every connection of its thread.
+//! Whether logs are open and file regions in the page cache, and how they get there without
+//! blocking a data thread: recovery of a log, or `sendfile` from a cold file, would stop every
+//! connection of its thread.
 
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -8,10 +9,22 @@ use std::sync::Arc;
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+use super::off_runtime::off_runtime;
 use crate::log::{Chunks, Records};
+use crate::partition::Partition;
 
 /// One read of the warming; bounds what a reader of large cold regions holds.
 const READ_BYTES: usize = 256 << 10;
+
+/// Those whose logs nobody has opened since the start.
+pub fn unopened<'a>(partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Vec<Arc<Partition>> {
+    partitions.filter(|p| !p.is_opened()).cloned().collect()
+}
+
+/// Opens the logs on the blocking pool.
+pub async fn open(partitions: Vec<Arc<Partition>>) {
+    off_runtime(move || partitions.iter().for_each(|p| p.open_log())).await;
+}
 
 /// Whether the first or the last page of a region would have to come from the disk. The pages
 /// between are taken to be as those are: the kernel reads ahead in between.

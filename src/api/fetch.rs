@@ -39,10 +39,22 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         Ok(fetch) => fetch,
         Err(error) => return Ok(Outcome::Answer(header.refuse(error))),
     };
-    let pass = Pass::read(&fetch.wanted, &fetch.limits);
     let must_answer = request.max_wait_ms <= 0 || request.min_bytes <= 0;
+    let patience = match must_answer {
+        true => Duration::ZERO,
+        false => Duration::from_millis(request.max_wait_ms as u64),
+    };
+    let unopened = cold::unopened(fetch.wanted.iter().flat_map(|wanted| &wanted.partition));
+    if !unopened.is_empty() {
+        return Ok(Parked::shared(async move {
+            cold::open(unopened).await;
+            let deadline = tokio::time::Instant::now() + patience;
+            let pass = fetch_pass::read_until(&fetch.wanted, &fetch.limits, deadline).await;
+            fetch.answer_when_warm(pass).await
+        }));
+    }
+    let pass = Pass::read(&fetch.wanted, &fetch.limits);
     if !must_answer && !pass.is_enough(&fetch.limits) {
-        let patience = Duration::from_millis(request.max_wait_ms as u64);
         return Ok(Parked::shared(async move {
             let deadline = tokio::time::Instant::now() + patience;
             let pass = fetch_pass::read_until(&fetch.wanted, &fetch.limits, deadline).await;

@@ -10,11 +10,39 @@ use kafka_protocol::messages::list_offsets_response::{
 };
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::{Outcome, RequestContext, answer};
+use super::off_runtime::off_runtime;
+use super::{Outcome, Parked, RequestContext, answer};
+use crate::broker::Shared;
 use crate::error::ResponseError;
 use crate::partition::{FoundOffset, Isolation, OffsetQuery};
 
 pub fn handle(cx: &RequestContext, request: ListOffsetsRequest) -> Outcome {
+    let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
+    if !needs_files(cx.shared, version, &request) {
+        return answer::now(cx, version, &list(cx.shared, version, &request));
+    }
+    let shared = cx.shared.clone();
+    Parked::shared(async move {
+        let response = off_runtime(move || list(&shared, version, &request)).await;
+        answer::encode(correlation_id, version, &response)
+    })
+}
+
+/// Whether the answer may take file calls: a search by time, or a log that is not open.
+fn needs_files(shared: &Shared, version: i16, request: &ListOffsetsRequest) -> bool {
+    request.topics.iter().any(|topic| {
+        topic.partitions.iter().any(|asked| {
+            let searches = matches!(
+                query(version, asked.timestamp),
+                Ok(Some(OffsetQuery::AtOrAfter(_) | OffsetQuery::MaxTimestamp))
+            );
+            let partition = shared.partitions.find(&topic.name, asked.partition_index);
+            searches || partition.is_ok_and(|partition| !partition.is_opened())
+        })
+    })
+}
+
+fn list(shared: &Shared, version: i16, request: &ListOffsetsRequest) -> ListOffsetsResponse {
     let isolation = match request.isolation_level {
         1 => Isolation::ReadCommitted,
         _ => Isolation::ReadUncommitted,
@@ -27,16 +55,16 @@ pub fn handle(cx: &RequestContext, request: ListOffsetsRequest) -> Outcome {
             if duplicates.contains(&key) {
                 // R96: one entry for all of them.
                 let first = answered.insert(asked.partition_index);
-                return first.then(|| respond(cx, asked, Err(ResponseError::InvalidRequest)));
+                return first.then(|| respond(version, asked, Err(ResponseError::InvalidRequest)));
             }
-            Some(respond(cx, asked, find(cx, &topic.name, asked, isolation)))
+            let found = find(shared, version, &topic.name, asked, isolation);
+            Some(respond(version, asked, found))
         });
         ListOffsetsTopicResponse::default()
             .with_name(topic.name.clone())
             .with_partitions(partitions.collect())
     });
-    let response = ListOffsetsResponse::default().with_topics(topics.collect());
-    answer::now(cx, cx.version(), &response)
+    ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
 fn duplicates(topics: &[ListOffsetsTopic]) -> BTreeSet<(&str, i32)> {
@@ -51,14 +79,15 @@ fn duplicates(topics: &[ListOffsetsTopic]) -> BTreeSet<(&str, i32)> {
 }
 
 fn find(
-    cx: &RequestContext,
+    shared: &Shared,
+    version: i16,
     topic: &str,
     asked: &ListOffsetsPartition,
     isolation: Isolation,
 ) -> Result<Option<FoundOffset>, ResponseError> {
-    let query = query(cx.version(), asked.timestamp)?;
-    let partition = cx.shared.partitions.find(topic, asked.partition_index)?;
-    let epoch = if cx.version() >= 4 {
+    let query = query(version, asked.timestamp)?;
+    let partition = shared.partitions.find(topic, asked.partition_index)?;
+    let epoch = if version >= 4 {
         asked.current_leader_epoch
     } else {
         -1
@@ -84,7 +113,7 @@ fn query(version: i16, timestamp: i64) -> Result<Option<OffsetQuery>, ResponseEr
 }
 
 fn respond(
-    cx: &RequestContext,
+    version: i16,
     asked: &ListOffsetsPartition,
     found: Result<Option<FoundOffset>, ResponseError>,
 ) -> ListOffsetsPartitionResponse {
@@ -97,11 +126,7 @@ fn respond(
         offset: -1,
         leader_epoch: -1,
     });
-    let leader_epoch = if cx.version() >= 4 {
-        found.leader_epoch
-    } else {
-        -1
-    };
+    let leader_epoch = if version >= 4 { found.leader_epoch } else { -1 };
     ListOffsetsPartitionResponse::default()
         .with_partition_index(asked.partition_index)
         .with_error_code(error)

@@ -11,7 +11,8 @@ use hashbrown::{HashMap, HashSet};
 use kafka_protocol::protocol::StrBytes;
 
 use super::answer::{Answer, ResponseHeader};
-use super::{Disconnect, Outcome, Parked, RequestContext};
+use super::{Disconnect, Outcome, Parked, RequestContext, cold};
+use crate::broker::Shared;
 use crate::budget::Account;
 use crate::error::ResponseError;
 use crate::metadata::image::is_internal;
@@ -40,31 +41,43 @@ const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     let frame_size = body.len();
     let request = produce::decode_request(cx.version(), body).map_err(Disconnect::malformed)?;
-    let acks = request.acks;
-    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
-    let (response, unacknowledged) = append_all(cx, request, frame_size);
-    if acks == 0 {
+    let produce = Produce {
+        shared: cx.shared.clone(),
+        version: cx.version(),
+        correlation_id: cx.header.correlation_id,
+        by_admin: cx.peer.client_id.as_deref() == Some(ADMIN_CLIENT),
+        acks: request.acks,
+        timeout: Duration::from_millis(request.timeout_ms.max(0) as u64),
+        has_transactional_id: request.transactional_id.is_some(),
+        frame_size,
+    };
+    if produce.acks == 0 {
+        let (response, _) = produce.append_all(request);
         return match response.first_error() {
             None => Ok(Outcome::NoAnswer),
             Some(error) => Err(Disconnect::UnacknowledgedProduceFailed(error)),
         };
     }
-    let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
+    let unopened = produce.unopened(&request);
+    if !unopened.is_empty() {
+        // Nothing that follows on the connection may be appended before it.
+        return Ok(Parked::exclusive(async move {
+            cold::open(unopened).await;
+            let (response, unacknowledged) = produce.append_all(request);
+            produce
+                .answer_when_acknowledged(response, unacknowledged)
+                .await
+        }));
+    }
+    let (response, unacknowledged) = produce.append_all(request);
     if unacknowledged.is_empty() {
-        return Ok(Outcome::Answer(encode(version, correlation_id, &response)));
+        return Ok(Outcome::Answer(produce.encode(&response)));
     }
     Ok(Parked::shared(async move {
-        let response = await_all(response, unacknowledged, timeout).await;
-        encode(version, correlation_id, &response)
+        produce
+            .answer_when_acknowledged(response, unacknowledged)
+            .await
     }))
-}
-
-fn encode(version: i16, correlation_id: i32, response: &ProduceResponse) -> Answer {
-    let header = ResponseHeader {
-        correlation_id,
-        flexible: version >= FIRST_FLEXIBLE_VERSION,
-    };
-    Answer::write(header, |out| response.encode(version, out))
 }
 
 /// An append whose acknowledgement must wait: where its entry stands, and for what it waits.
@@ -84,63 +97,6 @@ impl Unacknowledged {
         self.partition
             .park(wait, Until::HighWatermark(self.next_offset))
     }
-}
-
-/// R60: every partition is appended before anything is awaited.
-fn append_all(
-    cx: &RequestContext,
-    request: ProduceRequest,
-    frame_size: usize,
-) -> (ProduceResponse, Vec<Unacknowledged>) {
-    let has_transactional_id = request.transactional_id.is_some();
-    let produce = Produce {
-        cx,
-        acks: request.acks,
-        has_transactional_id,
-        frame_size,
-    };
-    let mut response = ProduceResponse::default();
-    let mut unacknowledged = Vec::new();
-    for topic in merged(request.topics) {
-        let repeated = repeated(&topic.partitions);
-        let mut partitions: Vec<PartitionResponse> = Vec::with_capacity(topic.partitions.len());
-        for data in topic.partitions {
-            let index = data.index;
-            if let Some(answered) = repeated.get(&index) {
-                // R63: one entry, and neither is appended.
-                if !answered.replace(true) {
-                    partitions.push(refused(index, ResponseError::InvalidRequest));
-                }
-                continue;
-            }
-            let waits_for = match produce.append(&topic.name, topic.topic_id, data) {
-                Ok((entry, waits_for)) => {
-                    partitions.push(entry);
-                    waits_for
-                }
-                Err(entry) => {
-                    partitions.push(*entry);
-                    None
-                }
-            };
-            if let Some((partition, next_offset)) = waits_for {
-                let (topic, entry) = (response.topics.len(), partitions.len() - 1);
-                unacknowledged.push(Unacknowledged {
-                    topic,
-                    entry,
-                    partition,
-                    next_offset,
-                });
-            }
-        }
-        let (name, topic_id) = (topic.name, topic.topic_id);
-        response.topics.push(TopicResponse {
-            name,
-            topic_id,
-            partitions,
-        });
-    }
-    (response, unacknowledged)
 }
 
 /// R65: a topic named twice is merged into one entry.
@@ -178,9 +134,13 @@ fn repeated(partitions: &[PartitionData]) -> HashMap<i32, std::cell::Cell<bool>>
 }
 
 /// What the partitions of one request have in common.
-struct Produce<'a> {
-    cx: &'a RequestContext<'a>,
+struct Produce {
+    shared: Arc<Shared>,
+    version: i16,
+    correlation_id: i32,
+    by_admin: bool,
     acks: i16,
+    timeout: Duration,
     has_transactional_id: bool,
     /// Bytes.
     frame_size: usize,
@@ -189,7 +149,78 @@ struct Produce<'a> {
 /// The entry of what was appended and, if its acknowledgement must wait, for what.
 type Appended = (PartitionResponse, Option<(Arc<Partition>, Offset)>);
 
-impl Produce<'_> {
+impl Produce {
+    fn encode(&self, response: &ProduceResponse) -> Answer {
+        let header = ResponseHeader {
+            correlation_id: self.correlation_id,
+            flexible: self.version >= FIRST_FLEXIBLE_VERSION,
+        };
+        Answer::write(header, |out| response.encode(self.version, out))
+    }
+
+    async fn answer_when_acknowledged(
+        self,
+        response: ProduceResponse,
+        unacknowledged: Vec<Unacknowledged>,
+    ) -> Answer {
+        let response = await_all(response, unacknowledged, self.timeout).await;
+        self.encode(&response)
+    }
+
+    fn unopened(&self, request: &ProduceRequest) -> Vec<Arc<Partition>> {
+        let found = request.topics.iter().flat_map(|topic| {
+            let partitions = topic.partitions.iter();
+            partitions.filter_map(|data| self.find(&topic.name, topic.topic_id, data.index).ok())
+        });
+        found.filter(|partition| !partition.is_opened()).collect()
+    }
+
+    /// R60: every partition is appended before anything is awaited.
+    fn append_all(&self, request: ProduceRequest) -> (ProduceResponse, Vec<Unacknowledged>) {
+        let mut response = ProduceResponse::default();
+        let mut unacknowledged = Vec::new();
+        for topic in merged(request.topics) {
+            let repeated = repeated(&topic.partitions);
+            let mut partitions: Vec<PartitionResponse> = Vec::with_capacity(topic.partitions.len());
+            for data in topic.partitions {
+                let index = data.index;
+                if let Some(answered) = repeated.get(&index) {
+                    // R63: one entry, and neither is appended.
+                    if !answered.replace(true) {
+                        partitions.push(refused(index, ResponseError::InvalidRequest));
+                    }
+                    continue;
+                }
+                let waits_for = match self.append(&topic.name, topic.topic_id, data) {
+                    Ok((entry, waits_for)) => {
+                        partitions.push(entry);
+                        waits_for
+                    }
+                    Err(entry) => {
+                        partitions.push(*entry);
+                        None
+                    }
+                };
+                if let Some((partition, next_offset)) = waits_for {
+                    let (topic, entry) = (response.topics.len(), partitions.len() - 1);
+                    unacknowledged.push(Unacknowledged {
+                        topic,
+                        entry,
+                        partition,
+                        next_offset,
+                    });
+                }
+            }
+            let (name, topic_id) = (topic.name, topic.topic_id);
+            response.topics.push(TopicResponse {
+                name,
+                topic_id,
+                partitions,
+            });
+        }
+        (response, unacknowledged)
+    }
+
     fn append(
         &self,
         name: &StrBytes,
@@ -200,8 +231,8 @@ impl Produce<'_> {
         let refuse = |error| Box::new(refused(index, error));
         let partition = self.find(name, topic_id, index).map_err(refuse)?;
         let mut rules = partition.produce_rules();
-        rules.accept_zstd = self.cx.version() >= FIRST_VERSION_WITH_ZSTD;
-        let now = self.cx.shared.clock.wall_ms();
+        rules.accept_zstd = self.version >= FIRST_VERSION_WITH_ZSTD;
+        let now = self.shared.clock.wall_ms();
         let _windows = self.reserve_windows(&data, &rules).map_err(refuse)?;
         let mut batch =
             ValidBatch::from_produce(data.records, &rules, &partition.name.topic, index, now)
@@ -264,7 +295,7 @@ impl Produce<'_> {
         };
         let payload = &records[BatchHeader::SIZE.min(records.len())..];
         let limit = max_inflated(rules.max_message_bytes);
-        let pool = &self.cx.shared.budget.decompression;
+        let pool = &self.shared.budget.decompression;
         let mut account = Account::new(pool.clone(), Arc::default());
         let taken = account.try_take(inflating_takes(codec, payload, limit));
         taken
@@ -278,19 +309,18 @@ impl Produce<'_> {
         topic_id: TopicId,
         index: i32,
     ) -> Result<Arc<Partition>, ResponseError> {
-        let partitions = &self.cx.shared.partitions;
-        let partition = match self.cx.version() >= FIRST_VERSION_WITH_TOPIC_IDS {
+        let partitions = &self.shared.partitions;
+        let partition = match self.version >= FIRST_VERSION_WITH_TOPIC_IDS {
             true => partitions.find_by_id(topic_id, index)?,
             false => partitions.find(name, index)?,
         };
-        if self.cx.version() < FIRST_SERVED_VERSION {
+        if self.version < FIRST_SERVED_VERSION {
             return Err(ResponseError::UnsupportedVersion);
         }
         if !(-1..=1).contains(&self.acks) {
             return Err(ResponseError::InvalidRequiredAcks);
         }
-        let by_admin = self.cx.peer.client_id.as_deref() == Some(ADMIN_CLIENT);
-        if is_internal(&partition.name.topic) && !by_admin {
+        if is_internal(&partition.name.topic) && !self.by_admin {
             return Err(ResponseError::InvalidTopicException);
         }
         Ok(partition)
@@ -301,7 +331,7 @@ impl Produce<'_> {
         if !self.has_transactional_id {
             return refused(index, ResponseError::TransactionalIdAuthorizationFailed);
         }
-        if self.cx.version() >= FIRST_VERSION_WITH_ABORTABLE_ERROR {
+        if self.version >= FIRST_VERSION_WITH_ABORTABLE_ERROR {
             return refused(index, ResponseError::TransactionAbortable);
         }
         let mut entry = refused(index, ResponseError::InvalidTxnState);

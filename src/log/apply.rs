@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::faults::crash_point;
 use crate::log::Error;
@@ -36,8 +36,10 @@ pub(super) fn apply(
         }
         dropped_bytes += length;
     }
+    let mut is_reserve = recovered.kept.len() == found.len();
     for (kept, (segment, length)) in recovered.kept.iter().zip(found) {
         if kept.size < *length {
+            is_reserve &= begins_with_zeros(segment, kept.size)?;
             segment.log().truncate(kept.size)?;
             crash_point("recovery.cut");
             dropped_bytes += length - kept.size;
@@ -57,9 +59,24 @@ pub(super) fn apply(
         }
     }
     if let Some(torn) = &recovered.torn {
+        if is_reserve {
+            // Durable topics extend their files ahead of what they write.
+            debug!(
+                log = shared.name,
+                dropped_bytes, "space reserved behind the last batch cut"
+            );
+            return Ok(dropped_bytes);
+        }
         warn!(log = shared.name, ?torn, dropped_bytes, "torn tail cut");
     }
     Ok(dropped_bytes)
+}
+
+/// A page of zeros at `position`, or fewer if the file ends before.
+fn begins_with_zeros(segment: &Arc<Segment>, position: u64) -> Result<bool, Error> {
+    let mut page = [0; 4096];
+    let read = segment.log().read_at(&mut page, position)?;
+    Ok(page[..read].iter().all(|byte| *byte == 0))
 }
 
 fn complete_indexes(kept: &Kept, segment: &Segment) -> Result<(), Error> {

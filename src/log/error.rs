@@ -4,6 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::error::ResponseError;
 use crate::log::producers::ProducerError;
 use crate::types::{Offset, TopicId};
@@ -74,6 +76,19 @@ impl Error {
                 path,
                 source,
             },
+        }
+    }
+
+    /// Whether the same call may succeed later, without a restart: a full disk gets room, and
+    /// descriptors are given back.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Error::DiskFull { .. } => true,
+            Error::Io { source, .. } => {
+                let errno = Errno::from_io_error(source);
+                matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+            }
+            _ => false,
         }
     }
 

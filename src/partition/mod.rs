@@ -10,19 +10,21 @@ pub mod manager;
 pub mod moving;
 mod offsets;
 mod producers;
+mod read;
 pub mod retention;
 mod settings;
 pub mod volume;
 mod wait;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ResponseError;
 use crate::log::flush::Purpose;
 use crate::log::flusher::Flushable;
 use crate::log::retention::IdleLog;
-use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt, ReadPlan, Records};
+use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
 use crate::protocol::batch::ValidBatch;
@@ -32,6 +34,7 @@ use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 pub use leader::Leader;
 use moving::Move;
 pub use offsets::{FoundOffset, OffsetQuery};
+pub use read::{ReadAt, ReadResult};
 use volume::{CheckpointedOffsets, Remains, Volume};
 use wait::WaitList;
 pub use wait::{Isolation, Until, Wait};
@@ -41,6 +44,8 @@ pub struct Partition {
     pub name: TopicPartition,
     pub topic_id: TopicId,
     strict_produce: bool,
+    /// Whether somebody has touched the log: the first touch may read files for long.
+    opened: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -107,37 +112,8 @@ pub struct AppendRefused {
     pub log_start_offset: Offset,
 }
 
-/// A position a consumer reads from.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadAt {
-    pub offset: Offset,
-    /// −1: not checked (R86).
-    pub current_leader_epoch: LeaderEpoch,
-    /// −1: not checked (KIP-595).
-    pub last_fetched_epoch: LeaderEpoch,
-    pub isolation: Isolation,
-    /// Bytes.
-    pub max_bytes: usize,
-    /// Whether a first batch larger than `max_bytes` is returned whole (R76).
-    pub at_least_one: bool,
-}
-
-/// What a read found.
-pub struct ReadResult {
-    pub progress: Progress,
-    pub records: Records,
-    /// The reader's log has diverged: the largest epoch known here at or below its own, and
-    /// where that epoch ended. Then there are no records.
-    pub diverging: Option<(LeaderEpoch, Offset)>,
-}
-
 /// A sync makes everything before it visible at once: whoever waits for bytes looks again.
 const VISIBLE_BY_SYNC: u64 = i64::MAX as u64;
-
-enum Planned {
-    Read(Progress, ReadPlan),
-    Diverged(Progress, (LeaderEpoch, Offset)),
-}
 
 impl Partition {
     fn new(args: PartitionArgs) -> Partition {
@@ -158,6 +134,7 @@ impl Partition {
             name: args.name,
             topic_id: args.topic_id,
             strict_produce: args.strict_produce,
+            opened: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -334,54 +311,15 @@ impl Partition {
         Ok(appended)
     }
 
-    /// Reads whole batches below what the reader may see (R75, R76, R83, R86). Only the plan is
-    /// made under the lock; file calls follow without it.
-    pub fn read(&self, at: &ReadAt) -> Result<ReadResult, ResponseError> {
-        let mut planned = self.plan_read(at)?;
-        loop {
-            let (progress, plan) = match planned {
-                Planned::Read(progress, plan) => (progress, plan),
-                Planned::Diverged(progress, epoch_end) => {
-                    let records = Records::empty(at.offset);
-                    return Ok(ReadResult {
-                        progress,
-                        records,
-                        diverging: Some(epoch_end),
-                    });
-                }
-            };
-            match plan.run() {
-                Ok(records) => {
-                    return Ok(ReadResult {
-                        progress,
-                        records,
-                        diverging: None,
-                    });
-                }
-                // Now the log begins later, perhaps above what is asked for.
-                Err(log::Error::Overtaken { .. }) => planned = self.plan_read(at)?,
-                Err(error) => return Err(self.refusal(&error)),
-            }
-        }
+    /// Whether the log was opened, or found not to open, so that a call does not wait for it.
+    pub fn is_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed)
     }
 
-    fn plan_read(&self, at: &ReadAt) -> Result<Planned, ResponseError> {
-        let mut state = self.lock();
-        state.open(self)?;
-        state.check_epoch(at.current_leader_epoch)?;
-        let progress = state.progress()?;
-        let log = state.log.get()?;
-        if at.last_fetched_epoch >= 0
-            && let Some(epoch_end) = diverging_epoch(log, &progress, at)?
-        {
-            return Ok(Planned::Diverged(progress, epoch_end));
-        }
-        let visible_end = progress.visible_end(at.isolation);
-        let plan = log.plan_read(at.offset, visible_end, at.max_bytes, at.at_least_one);
-        Ok(Planned::Read(
-            progress,
-            plan.map_err(|error| self.refusal(&error))?,
-        ))
+    /// Opens the log if nobody has. What comes of it is told to those who use it. Not for the
+    /// runtime's threads.
+    pub fn open_log(&self) {
+        let _ = self.lock().open(self);
     }
 
     /// Where the partition stands now.
@@ -537,6 +475,7 @@ impl State {
         let LogState::Unopened(at) = &self.log else {
             return Ok(());
         };
+        partition.opened.store(true, Ordering::Relaxed);
         let (name, config) = (
             partition.name.to_string(),
             settings::log_config(&self.config),
@@ -559,7 +498,9 @@ impl State {
                 Ok(())
             }
             Err(error) => {
-                self.log = LogState::Offline;
+                if !error.may_pass() {
+                    self.log = LogState::Offline;
+                }
                 Err(partition.refusal(&error))
             }
         }
@@ -603,20 +544,6 @@ impl LogState {
             LogState::Unopened(_) | LogState::Offline => Err(ResponseError::KafkaStorageError),
         }
     }
-}
-
-/// Whether a reader's last fetched epoch proves that its log is not a prefix of this one (R86).
-fn diverging_epoch(
-    log: &Log,
-    progress: &Progress,
-    at: &ReadAt,
-) -> Result<Option<(LeaderEpoch, Offset)>, ResponseError> {
-    let (epoch, end) = log.epoch_end_offset(at.last_fetched_epoch);
-    if epoch < 0 || at.offset < progress.log_start_offset {
-        return Err(ResponseError::OffsetOutOfRange);
-    }
-    let diverges = epoch < at.last_fetched_epoch || end < at.offset;
-    Ok(diverges.then_some((epoch, end)))
 }
 
 #[cfg(test)]
