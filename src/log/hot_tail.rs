@@ -2,8 +2,9 @@
 //! that consumers who keep up are served from memory without a file call.
 //!
 //! At most 1 MiB per partition and 16 MiB per broker; over that, the partition whose tail has
-//! been filling for longest is emptied. A read that misses goes to the file: nothing depends on
-//! what is kept here.
+//! been filling for longest is emptied. A partition that nobody reads soon keeps nothing: what is
+//! only produced costs no copy and no memory. A read that misses goes to the file: nothing depends
+//! on what is kept here.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,8 @@ use crate::types::Offset;
 
 const PARTITION_BYTES: usize = 1 << 20;
 const BROKER_BYTES: usize = 16 << 20;
+/// After so many bytes without a reader nothing more is kept of a partition.
+const UNREAD_BYTES: usize = 2 * PARTITION_BYTES;
 /// Smaller batches are copied: a slice would keep the whole frame it came in alive, and for the
 /// price of 100 ns a thousand small slices cannot pin a thousand large frames.
 const COPIED_BELOW: usize = 4 << 10;
@@ -73,6 +76,14 @@ pub struct HotTail {
 struct Kept {
     batches: VecDeque<Batch>,
     bytes: usize,
+    /// Bytes appended since somebody last read the partition.
+    unread: usize,
+}
+
+impl Kept {
+    fn is_wanted(&self) -> bool {
+        self.unread <= UNREAD_BYTES
+    }
 }
 
 struct Batch {
@@ -119,6 +130,9 @@ impl HotTail {
             self.clear();
             return;
         }
+        if !self.is_wanted_with(size) {
+            return;
+        }
         let parts = if size < COPIED_BELOW {
             [batch.to_bytes(), Bytes::new()]
         } else {
@@ -159,7 +173,28 @@ impl HotTail {
     pub fn clear(&self) {
         let mut kept = lock(&self.kept);
         self.budget.bytes.fetch_sub(kept.bytes, Ordering::Relaxed);
-        *kept = Kept::default();
+        kept.bytes = 0;
+        kept.batches = VecDeque::new();
+    }
+
+    /// Somebody reads the partition: what comes next is worth keeping.
+    pub fn want(&self) {
+        lock(&self.kept).unread = 0;
+    }
+
+    /// Counts `bytes` more that nobody has read yet; lets go of everything when it is too much.
+    fn is_wanted_with(&self, bytes: usize) -> bool {
+        let mut kept = lock(&self.kept);
+        if !kept.is_wanted() {
+            return false;
+        }
+        kept.unread += bytes;
+        if kept.is_wanted() {
+            return true;
+        }
+        drop(kept);
+        self.clear();
+        false
     }
 
     /// The batches from the one that holds `from` on; `None` if that one is not kept. See
@@ -171,7 +206,8 @@ impl HotTail {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Option<Hit> {
-        let kept = lock(&self.kept);
+        let mut kept = lock(&self.kept);
+        kept.unread = 0;
         if from < kept.batches.front()?.base_offset {
             return None;
         }
@@ -277,8 +313,25 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_reads_is_not_kept() {
+        let tails = HotTails::new();
+        let tail = tails.tail();
+        for offset in 0..20 {
+            tail.push(&batch(offset, 100_000), 0, 0);
+        }
+        assert!(tails.bytes() > 900_000);
+        tail.push(&batch(20, 100_000), 0, 0);
+        tail.push(&batch(21, 100_000), 0, 0);
+        assert_eq!(tails.bytes(), 0, "two mebibytes and no reader");
+        tail.want();
+        tail.push(&batch(22, 100_000), 0, 0);
+        assert!(tails.bytes() > 0);
+    }
+
+    #[test]
     fn many_small_batches_are_answered_as_one_region() {
         let tail = HotTails::new().tail();
+        tail.want();
         let size = batch(0, 10).size();
         for offset in 0..100 {
             tail.push(&batch(offset, 10), 0, offset as u64 * size as u64);

@@ -99,6 +99,7 @@ impl Log {
         self.shared.check_undamaged()?;
         self.check_range(from)?;
         if from >= visible_end.min(self.log_end_offset) {
+            self.hot_tail.want();
             return Ok(ReadPlan::Ready(Records::empty(from)));
         }
         if let Some(hit) = self
