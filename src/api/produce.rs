@@ -101,6 +101,9 @@ impl Unacknowledged {
 
 /// R65: a topic named twice is merged into one entry.
 fn merged(topics: Vec<TopicData>) -> Vec<TopicData> {
+    if topics.len() <= 1 {
+        return topics;
+    }
     let mut places: HashMap<(StrBytes, TopicId), usize> = HashMap::new();
     let mut merged: Vec<TopicData> = Vec::with_capacity(topics.len());
     for topic in topics {
@@ -116,18 +119,13 @@ fn merged(topics: Vec<TopicData>) -> Vec<TopicData> {
 
 /// The partitions named more than once, each with whether it has been answered.
 fn repeated(partitions: &[PartitionData]) -> HashMap<i32, std::cell::Cell<bool>> {
-    let mut seen = HashSet::with_capacity(if partitions.len() > 1 {
-        partitions.len()
-    } else {
-        0
-    });
     let mut repeated = HashMap::new();
     if partitions.len() > 1 {
-        for partition in partitions
-            .iter()
-            .filter(|partition| !seen.insert(partition.index))
-        {
-            repeated.insert(partition.index, std::cell::Cell::new(false));
+        let mut seen = HashSet::with_capacity(partitions.len());
+        for partition in partitions {
+            if !seen.insert(partition.index) {
+                repeated.insert(partition.index, std::cell::Cell::new(false));
+            }
         }
     }
     repeated

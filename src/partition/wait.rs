@@ -134,6 +134,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_append_counts_in_one_partition_and_wakes_each_satisfied_waiter_once() {
+        let mut lists: Vec<WaitList> = (0..100).map(|_| WaitList::default()).collect();
+        let waits: Vec<Arc<Wait>> = (0..1_000).map(|i| Wait::new(10 + 50 * (i % 2))).collect();
+        for list in &mut lists {
+            for wait in &waits {
+                list.add(wait.clone(), Until::Bytes(Isolation::ReadUncommitted));
+            }
+        }
+        // The other 99 are not looked at: only this one is here to be changed.
+        lists[7].advanced(20, 1);
+        lists[7].advanced(20, 2);
+        let mut woken = 0;
+        for wait in &waits {
+            woken += u32::from(is_woken(wait).await);
+            assert!(!is_woken(wait).await, "woken once per burst");
+        }
+        assert_eq!(woken, 500);
+    }
+
+    #[tokio::test]
     async fn r81_a_wake_up_before_the_wait_is_not_lost() {
         let mut list = WaitList::default();
         let wait = Wait::new(1);
