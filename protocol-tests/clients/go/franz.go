@@ -31,6 +31,8 @@ func (f *franz) newClient(options ...kgo.Opt) (*kgo.Client, error) {
 	common := []kgo.Opt{
 		kgo.SeedBrokers(f.address),
 		kgo.RetryTimeout(patience),
+		// A creation that is sent again finds the topic.
+		kgo.RequestTimeoutOverhead(patience),
 		kgo.MetadataMaxAge(500 * time.Millisecond),
 		kgo.MetadataMinAge(100 * time.Millisecond),
 	}

@@ -250,7 +250,7 @@ func (k *kafkaGo) newProducer(topic string, options producerOptions) (producer, 
 		p.inner.BatchBytes = int64(options.maxBatchBytes)
 	}
 	if options.patient {
-		p.inner.MaxAttempts = 100
+		p.inner.MaxAttempts = 600
 		p.inner.WriteBackoffMax = 200 * time.Millisecond
 	}
 	return p, nil

@@ -14,7 +14,7 @@ import (
 	"github.com/IBM/sarama"
 )
 
-const scenarioDeadline = 40 * time.Second
+const scenarioDeadline = 200 * time.Second
 
 var clients = map[string]func(bootstrap string) client{
 	"franz-go": newFranz,

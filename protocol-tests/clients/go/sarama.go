@@ -32,12 +32,12 @@ func (s *saramaClient) config() *sarama.Config {
 	config.Version = s.version
 	config.Metadata.AllowAutoTopicCreation = false
 	config.Metadata.RefreshFrequency = 500 * time.Millisecond
-	// A topic is usable a while after its creation; by default sarama tries again for 750 ms.
-	config.Metadata.Retry.Max = 40
-	config.Producer.Retry.Max = 40
-	config.Net.DialTimeout = 10 * time.Second
-	config.Net.ReadTimeout = 10 * time.Second
-	config.Net.WriteTimeout = 10 * time.Second
+	// A topic is usable a while after its creation; by default sarama tries again for 750 ms, here for 120 s.
+	config.Metadata.Retry.Max = 480
+	config.Producer.Retry.Max = 1200
+	config.Net.DialTimeout = 60 * time.Second
+	config.Net.ReadTimeout = 60 * time.Second
+	config.Net.WriteTimeout = 60 * time.Second
 	config.Consumer.MaxWaitTime = 50 * time.Millisecond
 	config.Consumer.Return.Errors = true
 	return config
@@ -219,9 +219,6 @@ func (s *saramaClient) newProducer(topic string, options producerOptions) (produ
 	}
 	if options.maxBatchBytes > 0 {
 		config.Producer.MaxMessageBytes = options.maxBatchBytes
-	}
-	if options.patient {
-		config.Producer.Retry.Max = 150
 	}
 	inner, err := sarama.NewSyncProducer([]string{s.address}, config)
 	return &saramaProducer{inner, topic}, err

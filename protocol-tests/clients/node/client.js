@@ -19,9 +19,10 @@ class Client {
     this.kafka = new Kafka({
       brokers: [bootstrap],
       logLevel: logLevel.NOTHING,
-      requestTimeout: 10_000,
+      connectionTimeout: 10_000,
+      requestTimeout: 60_000,
       // By default it gives up after five attempts.
-      retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 60 },
+      retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 240 },
     })
     this.admin = this.kafka.admin()
   }

@@ -5,7 +5,7 @@ const { Client } = require('./client')
 const { NotApplicable } = require('./check')
 const { readFormats } = require('./format_scenarios')
 
-const SCENARIO_DEADLINE_MS = 40_000
+const SCENARIO_DEADLINE_MS = 200_000
 
 const scenarios = {
   ...require('./topic_scenarios'),

@@ -15,12 +15,12 @@ class Reader {
       logger: createLogger({ level: LEVELS.NOTHING, logCreator: LoggerConsole }),
       socketFactory: socketFactory(),
       brokers: [bootstrap],
-      connectionTimeout: 1000,
-      requestTimeout: 10_000,
+      connectionTimeout: 10_000,
+      requestTimeout: 60_000,
       enforceRequestTimeout: true,
       metadataMaxAge: 500,
       allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 60 },
+      retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 240 },
     })
     const reader = new Reader(cluster, topic)
     await cluster.connect()

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take, on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ends a scenario that the client cannot express, with the reason.
 #[derive(Debug)]

@@ -206,7 +206,7 @@ impl Client {
 fn common(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
-    config.set("socket.timeout.ms", "10000");
+    config.set("socket.timeout.ms", "60000");
     config.set("topic.metadata.refresh.interval.ms", "500");
     config
 }

@@ -20,7 +20,7 @@ use anyhow::{Result, anyhow};
 use check::NotApplicable;
 use client::Client;
 
-const SCENARIO_DEADLINE: Duration = Duration::from_secs(40);
+const SCENARIO_DEADLINE: Duration = Duration::from_secs(200);
 
 /// Answers with a detail, such as what the client cannot express.
 type Scenario = Arc<dyn Fn(&Client, &str) -> Result<&'static str> + Send + Sync>;
