@@ -57,7 +57,7 @@ fn d1_a_power_loss_takes_nothing_that_was_to_be_synced() {
 }
 
 #[test]
-fn d12_a_full_disk_acknowledges_nothing_and_serves_again_once_it_has_room() {
+fn d12_a_full_disk_loses_nothing_and_serves_again_once_it_has_room() {
     if !may_mount() {
         println!("skipped: it wants root");
         return;
