@@ -16,13 +16,23 @@ fn r175_operations_set_delete_append_and_subtract() {
         (config.value.map(|v| v.to_string()), config.config_source)
     };
     let told = |value: &str, source| (Some(value.to_owned()), source);
-    assert_eq!(client.alter(TOPIC, &topic, &[append("cleanup.policy", "compact")]), OK);
+    assert_eq!(
+        client.alter(TOPIC, &topic, &[append("cleanup.policy", "compact")]),
+        OK
+    );
     subject.await_config(TOPIC, &topic, "cleanup.policy", (Some("delete,compact"), 1));
-    for unchanged in [append("cleanup.policy", "compact"), subtract("cleanup.policy", "x")] {
+    for unchanged in [
+        append("cleanup.policy", "compact"),
+        subtract("cleanup.policy", "x"),
+    ] {
         assert_eq!(client.alter(TOPIC, &topic, &[unchanged]), OK);
         assert_eq!(policy(&mut client), told("delete,compact", 1));
     }
-    let both = client.alter(TOPIC, &topic, &[subtract("cleanup.policy", "compact,delete")]);
+    let both = client.alter(
+        TOPIC,
+        &topic,
+        &[subtract("cleanup.policy", "compact,delete")],
+    );
     assert_eq!(both, OK);
     subject.await_config(TOPIC, &topic, "cleanup.policy", (Some(""), 1));
     assert_eq!(client.alter(TOPIC, &topic, &[delete("cleanup.policy")]), OK);
@@ -43,8 +53,16 @@ fn r175_what_is_no_operation_is_refused_in_kafkas_words() {
     let topic = subject.topic("r175").name;
     let mut client = subject.connect();
     let cases: &[(&[Operation<'_>], i16, &str)] = &[
-        (&[("retention.ms", 0, None)], 42, "Null value not supported for : retention.ms"),
-        (&[("cleanup.policy", 2, None)], 42, "Null value not supported for : cleanup.policy"),
+        (
+            &[("retention.ms", 0, None)],
+            42,
+            "Null value not supported for : retention.ms",
+        ),
+        (
+            &[("cleanup.policy", 2, None)],
+            42,
+            "Null value not supported for : cleanup.policy",
+        ),
         (
             &[append("retention.ms", "5")],
             40,
@@ -68,12 +86,24 @@ fn r175_what_is_no_operation_is_refused_in_kafkas_words() {
         ),
     ];
     for (operations, code, message) in cases {
-        assert_eq!(client.alter(TOPIC, &topic, operations), refused(*code, message));
+        assert_eq!(
+            client.alter(TOPIC, &topic, operations),
+            refused(*code, message)
+        );
     }
     let unknown = client.alter(TOPIC, &topic, &[("retention.ms", 9, Some("5"))]);
     let kafka = (-1, None);
-    assert_eq!(unknown, subject.differs(refused(42, "Unknown operations type 9"), kafka));
-    assert_eq!(client.config(TOPIC, &topic, "retention.ms").value.as_deref(), Some("-1"));
+    assert_eq!(
+        unknown,
+        subject.differs(refused(42, "Unknown operations type 9"), kafka)
+    );
+    assert_eq!(
+        client
+            .config(TOPIC, &topic, "retention.ms")
+            .value
+            .as_deref(),
+        Some("-1")
+    );
     let twice = vec![
         altered(TOPIC, &topic, &[set("retention.ms", "1")]),
         altered(TOPIC, &topic, &[set("retention.ms", "2")]),
@@ -82,7 +112,13 @@ fn r175_what_is_no_operation_is_refused_in_kafkas_words() {
     let once = refused(42, "Each resource must appear at most once.");
     let absent = refused(3, "The topic 'no-such-topic' does not exist.");
     assert_eq!(client.alter_all(twice, false), [once.clone(), once, absent]);
-    assert_eq!(client.config(TOPIC, &topic, "retention.ms").value.as_deref(), Some("-1"));
+    assert_eq!(
+        client
+            .config(TOPIC, &topic, "retention.ms")
+            .value
+            .as_deref(),
+        Some("-1")
+    );
 }
 
 #[test]
@@ -95,7 +131,13 @@ fn r175_validate_only_answers_the_same_and_changes_nothing() {
     let answers = client.alter_all(vec![good, bad], true);
     assert_eq!(answers[0], OK);
     assert_eq!(answers[1].0, 3);
-    assert_eq!(client.config(TOPIC, &topic, "retention.ms").value.as_deref(), Some("-1"));
+    assert_eq!(
+        client
+            .config(TOPIC, &topic, "retention.ms")
+            .value
+            .as_deref(),
+        Some("-1")
+    );
 }
 
 #[test]
@@ -115,8 +157,18 @@ fn r175_loggers_take_levels_and_nothing_else() {
     let cases: &[(&str, Operation<'_>, i16, &str)] = &[
         ("1", set(logger, "debug"), 40, &lower),
         ("1", set(logger, "OFF"), 40, &off),
-        ("1", set("no.such.logger", "INFO"), 40, "Logger no.such.logger does not exist!"),
-        ("1", delete("no.such.logger"), 40, "Logger no.such.logger does not exist!"),
+        (
+            "1",
+            set("no.such.logger", "INFO"),
+            40,
+            "Logger no.such.logger does not exist!",
+        ),
+        (
+            "1",
+            delete("no.such.logger"),
+            40,
+            "Logger no.such.logger does not exist!",
+        ),
         (
             "1",
             append(logger, "INFO"),
@@ -135,13 +187,29 @@ fn r175_loggers_take_levels_and_nothing_else() {
             42,
             "Removing the log level of the root logger is not allowed",
         ),
-        ("2", set(logger, "INFO"), 42, "Unexpected node id. Expected 1, but received 2"),
-        ("", set(logger, "INFO"), 42, "Node id must be an integer, but it is: "),
+        (
+            "2",
+            set(logger, "INFO"),
+            42,
+            "Unexpected node id. Expected 1, but received 2",
+        ),
+        (
+            "",
+            set(logger, "INFO"),
+            42,
+            "Node id must be an integer, but it is: ",
+        ),
     ];
     for (node, operation, code, message) in cases {
-        assert_eq!(client.alter(LOGGER, node, &[*operation]), refused(*code, message));
+        assert_eq!(
+            client.alter(LOGGER, node, &[*operation]),
+            refused(*code, message)
+        );
     }
-    assert_eq!(client.config(LOGGER, "1", logger).value.as_deref(), Some("DEBUG"));
+    assert_eq!(
+        client.config(LOGGER, "1", logger).value.as_deref(),
+        Some("DEBUG")
+    );
     assert_eq!(client.alter(LOGGER, "1", &[delete(logger)]), OK);
     subject.await_config(LOGGER, "1", logger, (Some("INFO"), 6));
 }
@@ -151,7 +219,10 @@ fn r176_alter_configs_replaces_the_whole_set() {
     let subject = subject();
     let topic = subject.topic("r176").name;
     let mut client = subject.connect();
-    assert_eq!(client.alter(TOPIC, &topic, &[set("segment.ms", "1000")]), OK);
+    assert_eq!(
+        client.alter(TOPIC, &topic, &[set("segment.ms", "1000")]),
+        OK
+    );
     let replaced = client.replace(TOPIC, &topic, &[("flush.ms", Some("70"))], false);
     assert_eq!(replaced, OK);
     subject.await_config(TOPIC, &topic, "flush.ms", (Some("70"), 1));
@@ -180,14 +251,23 @@ fn r176_alter_configs_replaces_the_whole_set() {
             "The topic 'no-such-topic' does not exist.",
         ),
         (99, "x", &[], 42, "Unknown resource type 99"),
-        (LOGGER, "1", &[("root", Some("INFO"))], 42, "Unknown resource type 8"),
+        (
+            LOGGER,
+            "1",
+            &[("root", Some("INFO"))],
+            42,
+            "Unknown resource type 8",
+        ),
     ];
     for (kind, name, configs, code, message) in cases {
         let answer = client.replace(*kind, name, configs, false);
         assert_eq!(answer, refused(*code, message));
     }
     assert_eq!(client.replace(TOPIC, &topic, &[], true), OK);
-    assert_eq!(client.config(TOPIC, &topic, "flush.ms").value.as_deref(), Some("70"));
+    assert_eq!(
+        client.config(TOPIC, &topic, "flush.ms").value.as_deref(),
+        Some("70")
+    );
     assert_eq!(client.replace(TOPIC, &topic, &[], false), OK);
     let expected = (Some("9223372036854775807"), 5);
     subject.await_config(TOPIC, &topic, "flush.ms", expected);
@@ -218,7 +298,10 @@ fn r177_a_topic_key_or_value_that_is_none_is_refused_with_kafkas_sentence() {
             "Invalid value 1000 for configuration segment.bytes: Value must be at least 1048576",
         ),
         (
-            &[set("min.compaction.lag.ms", "10"), set("max.compaction.lag.ms", "5")],
+            &[
+                set("min.compaction.lag.ms", "10"),
+                set("max.compaction.lag.ms", "5"),
+            ],
             "conflict topic config setting min.compaction.lag.ms (10) > max.compaction.lag.ms (5)",
         ),
         (
@@ -229,7 +312,10 @@ fn r177_a_topic_key_or_value_that_is_none_is_refused_with_kafkas_sentence() {
     ];
     let before = client.describe(TOPIC, &topic, &[]).configs.len();
     for (operations, message) in cases {
-        assert_eq!(client.alter(TOPIC, &topic, operations), refused(40, message));
+        assert_eq!(
+            client.alter(TOPIC, &topic, operations),
+            refused(40, message)
+        );
     }
     // Keys that Kafka 4.0 removed are accepted and ignored (deliberate).
     let removed = client.alter(TOPIC, &topic, &[set("message.format.version", "2.8")]);
@@ -250,9 +336,27 @@ fn r177_other_resources_refuse_in_kafkas_words() {
     let subject = own_subject();
     let mut client = subject.connect();
     let cases: &[(i8, &str, Operation<'_>, i16, &str)] = &[
-        (TOPIC, "", set("retention.ms", "1"), 42, "Default topic resources are not allowed."),
-        (GROUP, "g", set("nope", "1"), 40, "Unknown group config name: nope"),
-        (GROUP, "", set("nope", "1"), 42, "Default group resources are not allowed."),
+        (
+            TOPIC,
+            "",
+            set("retention.ms", "1"),
+            42,
+            "Default topic resources are not allowed.",
+        ),
+        (
+            GROUP,
+            "g",
+            set("nope", "1"),
+            40,
+            "Unknown group config name: nope",
+        ),
+        (
+            GROUP,
+            "",
+            set("nope", "1"),
+            42,
+            "Default group resources are not allowed.",
+        ),
         (
             GROUP,
             "g",
@@ -270,7 +374,13 @@ fn r177_other_resources_refuse_in_kafkas_words() {
              `EARLIEST` for configuration share.auto.offset.reset. The value must be either \
              'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
         ),
-        (CLIENT_METRICS, "", set("metrics", "*"), 42, "Subscription name can't be empty"),
+        (
+            CLIENT_METRICS,
+            "",
+            set("metrics", "*"),
+            42,
+            "Subscription name can't be empty",
+        ),
         (
             CLIENT_METRICS,
             "c",
@@ -293,8 +403,20 @@ fn r177_other_resources_refuse_in_kafkas_words() {
             "Illegal client matching pattern: client_id=[",
         ),
         (99, "x", set("a", "b"), 42, "Unknown resource type 99"),
-        (BROKER, "2", set("max.connections", "3"), 42, "Unexpected broker id, expected 1, but received 2"),
-        (BROKER, "abc", set("max.connections", "3"), 42, "Node id must be an integer, but it is: abc"),
+        (
+            BROKER,
+            "2",
+            set("max.connections", "3"),
+            42,
+            "Unexpected broker id, expected 1, but received 2",
+        ),
+        (
+            BROKER,
+            "abc",
+            set("max.connections", "3"),
+            42,
+            "Node id must be an integer, but it is: abc",
+        ),
     ];
     for (kind, name, operation, code, message) in cases {
         let answer = client.alter(*kind, name, &[*operation]);
@@ -313,7 +435,12 @@ fn r177_broker_keys_are_judged_like_kafkas() {
                    greater than double the current value 8 for configuration Invalid dynamic \
                    configuration";
     let cases: &[(&str, Operation<'_>, i16, &str)] = &[
-        ("1", set("node.id", "3"), 42, "Cannot update these configs dynamically: Set(node.id)"),
+        (
+            "1",
+            set("node.id", "3"),
+            42,
+            "Cannot update these configs dynamically: Set(node.id)",
+        ),
         (
             "",
             set("log.retention.hours", "3"),
@@ -380,7 +507,13 @@ fn r177_broker_keys_are_judged_like_kafkas() {
     }
     let both = [set("background.threads", "11"), set("node.id", "1")];
     assert_eq!(client.alter(BROKER, "1", &both).0, 42);
-    assert_eq!(client.config(BROKER, "1", "background.threads").value.as_deref(), Some("10"));
+    assert_eq!(
+        client
+            .config(BROKER, "1", "background.threads")
+            .value
+            .as_deref(),
+        Some("10")
+    );
 }
 
 #[test]
@@ -391,7 +524,10 @@ fn r163_resources_with_configs_are_listed_by_type() {
     let mut client = subject.connect();
     let timeout = [set("consumer.session.timeout.ms", "50000")];
     assert_eq!(client.alter(GROUP, &group, &timeout), OK);
-    assert_eq!(client.alter(CLIENT_METRICS, &metrics, &[set("metrics", "*")]), OK);
+    assert_eq!(
+        client.alter(CLIENT_METRICS, &metrics, &[set("metrics", "*")]),
+        OK
+    );
     let mut list = |version: i16, types: &[i8]| {
         let request = ListConfigResourcesRequest::default().with_resource_types(types.to_vec());
         let answer = client.call(version, &request);
@@ -409,7 +545,11 @@ fn r163_resources_with_configs_are_listed_by_type() {
     assert!(named(&all, "1", BROKER) && named(&all, "1", LOGGER));
     let (_, some) = list(1, &[GROUP, CLIENT_METRICS]);
     assert!(named(&some, &group, GROUP) && named(&some, &metrics, CLIENT_METRICS));
-    assert!(!some.iter().any(|(_, kind)| ![GROUP, CLIENT_METRICS].contains(kind)));
+    assert!(
+        !some
+            .iter()
+            .any(|(_, kind)| ![GROUP, CLIENT_METRICS].contains(kind))
+    );
     // v0 lists client metrics only, and has no types.
     let (code, old) = list(0, &[]);
     assert_eq!(code, 0);

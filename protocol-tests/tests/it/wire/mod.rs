@@ -5,16 +5,20 @@
 //! it does not pass is wrong. Where Ottla differs on purpose the test names both answers, or is
 //! skipped there with the reason.
 
+mod altering;
 mod api_versions;
 pub mod batch;
 mod calls;
 mod client;
 mod cluster;
 mod codes;
+mod config_calls;
+mod config_oracle;
 mod connection;
 mod consoles;
 mod cve;
 mod delete_records;
+mod describing;
 mod every_version;
 mod fetch;
 mod formats;
@@ -36,6 +40,7 @@ mod refusals;
 mod sessions;
 mod specimens;
 mod syscalls;
+mod topic_configs;
 mod topics;
 mod unknown_errors;
 mod waiting;

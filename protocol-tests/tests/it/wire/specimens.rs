@@ -1,5 +1,6 @@
 //! One good request of every served API in every version, as material to damage.
 
+use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
@@ -14,13 +15,14 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsRequest, BrokerId, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeClusterRequest,
-    DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
-    DescribeTransactionsRequest, ElectLeadersRequest, FindCoordinatorRequest,
-    InitProducerIdRequest, ListPartitionReassignmentsRequest, ListTransactionsRequest,
-    OffsetForLeaderEpochRequest, UnregisterBrokerRequest, describe_producers_request,
-    describe_topic_partitions_request,
+    AlterConfigsRequest, ApiVersionsRequest, BrokerId, CreateAclsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest, DescribeAclsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeProducersRequest,
+    DescribeQuorumRequest, DescribeTopicPartitionsRequest, DescribeTransactionsRequest,
+    ElectLeadersRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, ListConfigResourcesRequest, ListPartitionReassignmentsRequest,
+    ListTransactionsRequest, OffsetForLeaderEpochRequest, UnregisterBrokerRequest,
+    describe_producers_request, describe_topic_partitions_request,
 };
 use kafka_protocol::protocol::Request;
 
@@ -30,6 +32,7 @@ use super::calls::{
     produce_request, text, topic_name,
 };
 use super::client::{CLIENT_ID, message};
+use super::config_calls::{self, resource};
 use super::delete_records::delete_records_request;
 use super::log_dirs::{alter_log_dirs_request, describe_log_dirs_request};
 
@@ -86,6 +89,24 @@ pub fn specimens(topic: &Topic) -> Vec<Specimen> {
     all.extend((1..=4).map(|v| specimen("DescribeLogDirs", v, &directories)));
     let moves = alter_log_dirs_request("/no/such/directory", &[(&topic.name, &[0])]);
     all.extend((1..=2).map(|v| specimen("AlterReplicaLogDirs", v, &moves)));
+    let asked = vec![resource(config_calls::TOPIC, &topic.name, None)];
+    let configs = DescribeConfigsRequest::default().with_resources(asked);
+    all.extend((1..=4).map(|v| specimen("DescribeConfigs", v, &configs)));
+    let set = config_calls::set("retention.ms", "-1");
+    let alteration = config_calls::altered(config_calls::TOPIC, &topic.name, &[set]);
+    let incremental = IncrementalAlterConfigsRequest::default()
+        .with_resources(vec![alteration])
+        .with_validate_only(true);
+    all.extend((0..=1).map(|v| specimen("IncrementalAlterConfigs", v, &incremental)));
+    let replaced = AlterConfigsResource::default()
+        .with_resource_type(config_calls::TOPIC)
+        .with_resource_name(text(&topic.name));
+    let replace = AlterConfigsRequest::default()
+        .with_resources(vec![replaced])
+        .with_validate_only(true);
+    all.extend((0..=2).map(|v| specimen("AlterConfigs", v, &replace)));
+    let list = ListConfigResourcesRequest::default();
+    all.extend((0..=1).map(|v| specimen("ListConfigResources", v, &list)));
     let find = FindCoordinatorRequest::default();
     let one = find.clone().with_key(text("group"));
     all.extend((0..=3).map(|v| specimen("FindCoordinator", v, &one)));
