@@ -161,7 +161,8 @@ impl Subject {
     pub fn await_config(&self, kind: i8, name: &str, key: &str, expected: (Option<&str>, i8)) {
         let mut client = self.connect();
         self.in_force(&format!("{key} {expected:?}"), || {
-            let config = client.config(kind, name, key);
+            let described = client.describe(kind, name, &[key]);
+            let config = described.configs.first()?;
             ((config.value.as_deref(), config.config_source) == expected).then_some(())
         });
     }

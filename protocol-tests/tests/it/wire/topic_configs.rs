@@ -173,12 +173,18 @@ fn r178_segment_and_index_sizes_count_from_the_next_roll() {
         client.append(&topic, &batch);
     }
     assert_eq!(segments(data.path(), &topic), small);
-    // Room for one entry: every indexed batch fills the index.
+    // Room for one entry, from the next segment on: every indexed batch fills the index.
     let index = [
         set("segment.index.bytes", "8"),
         set("index.interval.bytes", "0"),
+        set("internal.segment.bytes", "50000"),
     ];
     assert_eq!(client.alter(TOPIC, &topic.name, &index), OK);
+    for _ in 0..3 {
+        client.append(&topic, &batch);
+    }
+    assert_eq!(client.alter(TOPIC, &topic.name, &reset), OK);
+    let small = segments(data.path(), &topic);
     for _ in 0..6 {
         client.append(&topic, &batch);
     }
