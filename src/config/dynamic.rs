@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::config::key::Minima;
 use crate::config::layers::{LayerKind, Settings};
-use crate::config::{Config, ConfigSource, TopicDefaults, broker_keys, value};
+use crate::config::{Config, ConfigSource, TopicDefaults, broker_keys};
 use crate::types::Millis;
 
 /// What AlterConfigs stored for one broker and for all of them, in canonical text.
@@ -37,19 +37,13 @@ pub struct BrokerConfigs {
 }
 
 /// Everything that can change while the broker runs, as of one moment. Fields bear the names of
-/// Kafka's keys; counts that Kafka bounds by nothing are `i32::MAX`.
+/// Kafka's keys; `ConnectionLimits` are read from `configs`.
 #[derive(Clone, Debug)]
 pub struct DynamicConfig {
     /// For what has no field of its own, and for DescribeConfigs.
     pub configs: BrokerConfigs,
     /// What a topic key is worth without an override.
     pub topic_defaults: Arc<TopicDefaults>,
-    pub max_connections: i32,
-    pub max_connections_per_ip: i32,
-    /// Host names and addresses as they were given, IPv6 without brackets.
-    pub max_connections_per_ip_overrides: BTreeMap<String, i32>,
-    /// Per second.
-    pub max_connection_creation_rate: i32,
     pub producer_id_expiration_ms: Millis,
 }
 
@@ -58,40 +52,13 @@ impl Config {
     /// validated record carries, counts as absent.
     pub fn dynamic(&self, layers: DynamicLayers) -> DynamicConfig {
         let configs = BrokerConfigs::new(self.settings.clone(), layers);
-        let int = |key: &str| configs.typed(key).unwrap_or(i32::MAX);
         DynamicConfig {
             topic_defaults: Arc::new(TopicDefaults::of(&configs)),
-            max_connections: int("max.connections"),
-            max_connections_per_ip: int("max.connections.per.ip"),
-            max_connections_per_ip_overrides: host_counts(
-                configs
-                    .value("max.connections.per.ip.overrides")
-                    .unwrap_or(""),
-            ),
-            max_connection_creation_rate: int("max.connection.creation.rate"),
             producer_id_expiration_ms: configs
                 .typed("producer.id.expiration.ms")
                 .unwrap_or(Millis::MAX),
             configs,
         }
-    }
-}
-
-impl DynamicConfig {
-    /// `listener.name.<listener>.max.connections`; `None` where only the broker's limit holds.
-    pub fn listener_max_connections(&self, listener: &str) -> Option<i32> {
-        self.of_listener(listener, "max.connections")
-    }
-
-    /// `listener.name.<listener>.max.connection.creation.rate`, per second.
-    pub fn listener_max_connection_creation_rate(&self, listener: &str) -> Option<i32> {
-        self.of_listener(listener, "max.connection.creation.rate")
-    }
-
-    fn of_listener(&self, listener: &str, key: &str) -> Option<i32> {
-        let listener = listener.to_ascii_lowercase();
-        self.configs
-            .typed(&format!("listener.name.{listener}.{key}"))
     }
 }
 
@@ -186,19 +153,6 @@ pub(super) fn listener_key(name: &str) -> Option<&str> {
     Some(mechanism.unwrap_or(key))
 }
 
-/// `host:count,[host]:count`: the last colon separates (kafka:Csv.parseCsvMap). What does not
-/// read so was refused before.
-fn host_counts(text: &str) -> BTreeMap<String, i32> {
-    let items = value::split_list(text).into_iter();
-    items
-        .filter_map(|item| {
-            let (host, count) = item.rsplit_once(':')?;
-            let host = host.trim().trim_matches(['[', ']']);
-            Some((host.to_owned(), count.trim().parse().ok()?))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,29 +165,21 @@ mod tests {
     #[test]
     fn this_broker_stands_above_every_broker_and_both_above_the_start() {
         let config = Config::from_properties(pairs(&[
-            ("max.connections", "5"),
-            ("max.connections.per.ip", "6"),
-            ("listener.name.plaintext.max.connections", "2"),
+            ("background.threads", "5"),
+            ("message.max.bytes", "6"),
+            ("num.io.threads", "7"),
         ]))
         .expect("valid");
         let dynamic = config.dynamic(DynamicLayers {
-            broker: pairs(&[("max.connections", "9"), ("max.connections.per.ip", "many")]),
-            cluster_default: pairs(&[
-                ("max.connections", "8"),
-                (
-                    "max.connections.per.ip.overrides",
-                    "10.0.0.1:3,[::1]:4,::2:5",
-                ),
-            ]),
+            broker: pairs(&[("background.threads", "9"), ("message.max.bytes", "many")]),
+            cluster_default: pairs(&[("background.threads", "8"), ("num.io.threads", "10")]),
         });
-        assert_eq!(dynamic.max_connections, 9);
+        let value = |key: &str| dynamic.configs.typed::<i64>(key);
+        assert_eq!(value("background.threads"), Some(9));
         // A value that no validated record carries counts as absent.
-        assert_eq!(dynamic.max_connections_per_ip, 6);
-        assert_eq!(dynamic.listener_max_connections("PLAINTEXT"), Some(2));
-        assert_eq!(dynamic.listener_max_connections("OTHER"), None);
-        let overrides = &dynamic.max_connections_per_ip_overrides;
-        assert_eq!((overrides["10.0.0.1"], overrides["::1"]), (3, 4));
-        assert_eq!(overrides["::2"], 5);
+        assert_eq!(value("message.max.bytes"), Some(6));
+        assert_eq!(value("num.io.threads"), Some(10));
+        assert_eq!(dynamic.topic_defaults.value("max.message.bytes"), Some("6"));
     }
 
     #[test]
