@@ -103,24 +103,17 @@ impl Core {
             metadata_directory: opened.metadata.clone(),
             failed: failure.clone(),
         };
+        let publisher = Publisher {
+            config: config.clone(),
+            partitions: partitions.clone(),
+            dynamic: dynamic_sender,
+            set_log_levels,
+        };
         let (quorum, config) = {
             let (partitions, clock) = (partitions.clone(), clock.clone());
             off_runtime(move || {
-                let registration = opened.registration(&config, endpoints);
-                let publish = Publisher {
-                    config: config.clone(),
-                    partitions: partitions.clone(),
-                    dynamic: dynamic_sender,
-                    set_log_levels,
-                };
-                let publish = publish.boxed();
-                let args = opened.quorum_args(&config, clock, registration, publish, failure);
-                let quorum = quorum::start(args)?;
-                partitions.set_strays_aside()?;
-                if !opened.clean {
-                    partitions.recover_all();
-                }
-                partitions.resume_moves();
+                let quorum = opened.quorum(&config, clock, endpoints, publisher, failure)?;
+                opened.settle(&partitions)?;
                 anyhow::Ok((quorum, config))
             })
             .await?
@@ -284,6 +277,30 @@ impl Directories {
             clean: previous_epoch.is_some(),
             previous_epoch,
         })
+    }
+
+    /// The metadata replayed, this broker registered, its partitions made.
+    fn quorum(
+        &self,
+        config: &Config,
+        clock: Clock,
+        endpoints: Vec<Endpoint>,
+        publisher: Publisher,
+        failure: watch::Sender<Option<String>>,
+    ) -> anyhow::Result<Quorum> {
+        let registration = self.registration(config, endpoints);
+        let args = self.quorum_args(config, clock, registration, publisher.boxed(), failure);
+        Ok(quorum::start(args)?)
+    }
+
+    /// What lies in the directories becomes what the metadata says.
+    fn settle(&self, partitions: &Partitions) -> anyhow::Result<()> {
+        partitions.set_strays_aside()?;
+        if !self.clean {
+            partitions.recover_all();
+        }
+        partitions.resume_moves();
+        Ok(())
     }
 
     fn quorum_args(
