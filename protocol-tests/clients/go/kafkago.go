@@ -27,8 +27,8 @@ func newKafkaGo(bootstrap string) client {
 }
 
 func newTransport() *kafka.Transport {
-	// Metadata older than this is asked for anew; by default that is 6 s.
-	return &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
+	// By default it asks for metadata every 6 s. The same time limits how long an answer may take.
+	return &kafka.Transport{MetadataTTL: time.Second}
 }
 
 func (k *kafkaGo) bootstrap() string { return k.address.String() }
