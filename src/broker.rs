@@ -127,14 +127,11 @@ impl Core {
             clock.clone(),
             watchdog,
         )?;
-        let sessions = config.max_incremental_fetch_session_cache_slots;
-        let memory_limit = config.memory_limit.unwrap_or_else(budget::memory_limit);
-        let budget = Budget::new(memory_limit, config.queued_max_request_bytes);
         let shared = Arc::new(Shared {
-            budget,
+            budget: budget_of(&config),
             controller: quorum.controller.clone(),
             producer_ids: ProducerIds::default(),
-            fetch_sessions: Mutex::new(SessionCache::new(sessions, Uuid::new_v4().as_u64_pair().0)),
+            fetch_sessions: Mutex::new(session_cache(&config)),
             metadata,
             dynamic,
             partitions,
@@ -400,6 +397,16 @@ impl Publisher {
         }
         self.partitions.publish(old, new);
     }
+}
+
+fn budget_of(config: &Config) -> Budget {
+    let memory_limit = config.memory_limit.unwrap_or_else(budget::memory_limit);
+    Budget::new(memory_limit, config.queued_max_request_bytes)
+}
+
+fn session_cache(config: &Config) -> SessionCache {
+    let slots = config.max_incremental_fetch_session_cache_slots;
+    SessionCache::new(slots, Uuid::new_v4().as_u64_pair().0)
 }
 
 /// The process's limit on open files.

@@ -9,11 +9,12 @@ pub const ROOT: &str = "root";
 
 /// The parts of the broker that have a level of their own: the modules of this crate that log,
 /// which a test looks after.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     ROOT,
     "ottla",
     "ottla.api",
     "ottla.broker",
+    "ottla.budget",
     "ottla.log",
     "ottla.partition",
     "ottla.quorum",

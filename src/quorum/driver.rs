@@ -27,7 +27,7 @@ use crate::quorum::log::LogError;
 use crate::quorum::raft_storage::{RaftStorage, Voter};
 use crate::quorum::snapshot::{self, SnapshotId};
 use crate::quorum::{Publish, QuorumError};
-use crate::types::LeaderEpoch;
+use crate::types::{BrokerId, LeaderEpoch};
 
 /// Commands that share one append.
 const MAX_COMMANDS_PER_APPEND: usize = 256;
@@ -200,9 +200,7 @@ impl Driver {
                 let decision = brokers::unregister(image, broker_id);
                 self.propose(decision, "unregister broker", reply);
             }
-            Command::DescribeQuorum { reply } => {
-                reply.send(self.describe()).ok();
-            }
+            Command::DescribeQuorum { reply } => drop(reply.send(self.describe())),
             Command::AlterConfigs {
                 alterations,
                 validate_only,
@@ -212,8 +210,7 @@ impl Driver {
                 self.propose(decision, "alter configs", reply);
             }
             Command::AllocateProducerIds { reply } => {
-                let id = self.boot.voter().node_id;
-                let epoch = image.brokers.get(&id).map_or(-1, |broker| broker.epoch);
+                let (id, epoch) = self.registered();
                 let decision = producer_ids::allocate(image, id, epoch);
                 self.propose(decision, "allocate producer ids", reply);
             }
@@ -235,6 +232,13 @@ impl Driver {
             }
             Command::Stop { .. } | Command::Abandon => {}
         }
+    }
+
+    /// This broker and the epoch it registered with.
+    fn registered(&self) -> (BrokerId, i64) {
+        let id = self.boot.voter().node_id;
+        let broker = self.tip.image().brokers.get(&id);
+        (id, broker.map_or(-1, |broker| broker.epoch))
     }
 
     fn describe(&self) -> Result<QuorumStatus, Error> {
