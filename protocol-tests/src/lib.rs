@@ -8,4 +8,5 @@ pub mod load;
 pub mod measure;
 pub mod random;
 pub mod request_body;
+pub mod stopwatch;
 pub mod torture;

@@ -307,13 +307,13 @@ mod tests {
         let connections = Connections::new(limits, None);
         let listener: Arc<str> = "PLAINTEXT".into();
         let admit = |from: &str| connections.admit(&listener, address(from), 0);
-        let first = admit("10.0.0.1").ok().expect("the first");
-        let second = admit("::ffff:10.0.0.1").ok().expect("the second");
+        let first = admit("10.0.0.1").expect("the first");
+        let second = admit("::ffff:10.0.0.1").expect("the second");
         assert!(Arc::ptr_eq(&first.holder, &second.holder), "one holder");
         assert_eq!(admit("10.0.0.1").err(), Some(TooMany { limit: 2 }));
-        let other = admit("10.0.0.2").ok().expect("another address");
+        let other = admit("10.0.0.2").expect("another address");
         drop(first);
-        admit("10.0.0.1").ok().expect("a place is free again");
+        admit("10.0.0.1").expect("a place is free again");
         drop((second, other));
         assert!(connections.lock().peers.is_empty());
     }
@@ -364,7 +364,7 @@ mod tests {
             [(&protected, 1), (&clients, 3), (&clients, 2), (&clients, 4)]
         {
             let admitted = connections.admit(listener, address("10.0.0.1"), last_active);
-            let admitted = admitted.ok().expect("no limit");
+            let admitted = admitted.expect("no limit");
             let seat = admitted.seat.clone();
             let task = tokio::spawn(async move {
                 let _admitted = admitted;

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use protocol_tests::stopwatch::Stopwatch;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -64,7 +66,7 @@ fn offset(
 
 #[track_caller]
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "waited for {what} in vain");
         std::thread::sleep(Duration::from_millis(10));
@@ -385,10 +387,8 @@ fn a_log_moves_between_directories_while_it_serves_and_over_kills() {
         let before = places(&mut client, "t");
         assert_eq!(before.len(), 1, "{before:?}");
         let to = dirs.iter().map(|dir| dir.display().to_string());
-        let to = to
-            .filter(|dir| *dir != before[0].0)
-            .next_back()
-            .expect("another");
+        let to = to.rev().find(|dir| *dir != before[0].0);
+        let to = to.expect("another");
         assert_eq!(move_to(&mut client, "t", &to), 0);
         // Appends go on all the while; in every other round the broker does not survive it.
         end = produce(&mut client, "t", 0, 100_000).expect("produced") + 1;
@@ -422,10 +422,7 @@ fn a_log_moves_between_directories_while_it_serves_and_over_kills() {
     // Asking for where it is ends a move.
     let here = places(&mut client, "t").remove(0).0;
     let there = dirs.iter().map(|dir| dir.display().to_string());
-    let there = there
-        .filter(|dir| *dir != here)
-        .next_back()
-        .expect("another");
+    let there = there.rev().find(|dir| *dir != here).expect("another");
     assert_eq!(move_to(&mut client, "t", &there), 0);
     assert_eq!(move_to(&mut client, "t", &here), 0);
     wait_for("the copy to go", || places(&mut client, "t").len() == 1);

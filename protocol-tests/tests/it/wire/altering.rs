@@ -228,7 +228,8 @@ fn r176_alter_configs_replaces_the_whole_set() {
     subject.await_config(TOPIC, &topic, "flush.ms", (Some("70"), 1));
     subject.await_config(TOPIC, &topic, "segment.ms", (Some("604800000"), 5));
     subject.await_config(TOPIC, &topic, "retention.ms", (Some("604800000"), 5));
-    let cases: &[(i8, &str, &[(&str, Option<&str>)], i16, &str)] = &[
+    type Case<'a> = (i8, &'a str, &'a [(&'a str, Option<&'a str>)], i16, &'a str);
+    let cases: &[Case] = &[
         (
             TOPIC,
             &topic,

@@ -3,7 +3,9 @@
 //! and other tests on it would meet them too: run these alone there, one at a time.
 
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use protocol_tests::stopwatch::Stopwatch;
 
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
@@ -226,11 +228,11 @@ fn connections_over_their_rate_are_served_later_and_none_is_lost() {
     let setting = format!("max.connection.creation.rate={rate}");
     let subject = Limited::by(&[&setting]);
     // As many as pass in one burst: the rate is measured over ten windows of a second.
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let burst = 10 * rate - 10;
     (0..burst).for_each(|_| ask(&mut subject.connect()));
     let at_once = began.elapsed();
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let mut late: Vec<Client> = (0..40).map(|_| subject.connect()).collect();
     late.iter_mut().for_each(ask);
     // 30 over the rate wait 1/20 s each at least, and a second each at most.

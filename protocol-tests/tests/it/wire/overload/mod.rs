@@ -10,7 +10,9 @@ mod descriptors;
 mod memory;
 mod producers;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use protocol_tests::stopwatch::Stopwatch;
 
 use super::batch::Batch;
 use super::calls::Topic;
@@ -42,7 +44,7 @@ impl Healthy {
     /// One round: batches in, and each read back.
     fn work(&mut self) -> Duration {
         const TIMES: usize = 100;
-        let began = Instant::now();
+        let began = Stopwatch::start();
         for _ in 0..TIMES {
             let offset = self.client.append(&self.topic, &self.batch);
             let fetched = self.client.fetch(&self.topic, offset);

@@ -55,7 +55,7 @@ impl Load {
     /// Requests per second over a while.
     fn rate(&self) -> f64 {
         let before = self.acknowledged.load(Ordering::Relaxed);
-        let began = Instant::now();
+        let began = Stopwatch::start();
         std::thread::sleep(MEASURED);
         let done = self.acknowledged.load(Ordering::Relaxed) - before;
         done as f64 / began.elapsed().as_secs_f64()
@@ -97,7 +97,7 @@ fn ten_times_the_load_is_served_at_the_same_rate_within_512_mib() {
         peak.push(Load::start(&subject, &topic, PRODUCERS).rate());
         overloaded.push(Load::start(&subject, &topic, 10 * PRODUCERS).rate());
     }
-    let recovered_in = Instant::now();
+    let recovered_in = Stopwatch::start();
     let after = healthy.best_of(5);
     let recovered_in = recovered_in.elapsed();
     // Rounds side by side: what else the machine does changes from one to the next.
