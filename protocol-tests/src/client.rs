@@ -273,6 +273,18 @@ impl Connection {
         offset: i64,
         max_wait_ms: i32,
     ) -> Result<Answer<Bytes>> {
+        self.fetch_at(12, topic, partition, offset, max_wait_ms)
+    }
+
+    /// [`Connection::fetch`] at a version that names topics.
+    pub fn fetch_at(
+        &mut self,
+        version: i16,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        max_wait_ms: i32,
+    ) -> Result<Answer<Bytes>> {
         let partition = FetchPartition::default()
             .with_partition(partition)
             .with_fetch_offset(offset)
@@ -287,7 +299,7 @@ impl Connection {
             .with_max_bytes(8 << 20)
             .with_session_epoch(-1)
             .with_topics(vec![topic]);
-        let response = self.call(&request, 12)?;
+        let response = self.call(&request, version)?;
         if let Some(error) = ResponseError::try_from_code(response.error_code) {
             return Ok(Err(error));
         }

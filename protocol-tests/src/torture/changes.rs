@@ -81,7 +81,8 @@ impl Trimmer {
         Ok(())
     }
 
-    /// Judges the log start after a restart. `keeps`: retention must leave so many bytes.
+    /// Judges the log start after a restart. `keeps`: retention must leave so many bytes, where
+    /// it moved the start and no power loss took what it had left.
     pub fn check(
         &mut self,
         place: (&'static str, i32),
@@ -100,9 +101,10 @@ impl Trimmer {
                 "{topic}-{partition}: the log start went back from {floor} to {start}"
             ));
         }
+        let has_moved = start > known.floor;
         known.floor = known.floor.max(start);
         let is_allowed = match keeps {
-            Some(keeps) => start == 0 || bytes >= keeps,
+            Some(keeps) => !has_moved || bytes >= keeps,
             None => start <= known.asked,
         };
         if !is_allowed {

@@ -252,8 +252,10 @@ impl World {
         let found = check(&partition, &view, &sent, &consumer.seen);
         self.findings.add(found);
         let start = (whole.start, whole.bytes);
-        self.trimmer
-            .check(place, start, topic.keeps, &mut self.findings);
+        let keeps = topic
+            .keeps
+            .map(|bytes| if view.may_be_cut { 0 } else { bytes });
+        self.trimmer.check(place, start, keeps, &mut self.findings);
         Ok(())
     }
 

@@ -204,7 +204,7 @@ fn health(client: &mut Connection, topic: &str, partitions: i32) -> Vec<Result<(
 }
 
 #[test]
-fn a_log_directory_that_cannot_be_used_at_the_start_takes_only_its_partitions_offline() {
+fn r187_a_log_directory_that_cannot_be_used_at_the_start_takes_only_its_partitions_offline() {
     let directory = TempDir::new().expect("tempdir");
     let (mut site, [a, b]) = two_directories(directory.path());
     let broker = site.start().expect("a broker");
@@ -233,6 +233,9 @@ fn a_log_directory_that_cannot_be_used_at_the_start_takes_only_its_partitions_of
     assert_eq!(offset(&mut client, "t", 1, LATEST), Err(STORAGE_ERROR));
     let fetched = client.fetch("t", 1, 0, 0).expect("an answer");
     assert_eq!(fetched.err(), Some(STORAGE_ERROR));
+    // Clients of older versions do not know that code.
+    let fetched = client.fetch_at(5, "t", 1, 0, 0).expect("an answer");
+    assert_eq!(fetched.err(), Some(ResponseError::NotLeaderOrFollower));
     client
         .create_topic("new", 2, &[])
         .expect("an answer")

@@ -11,6 +11,7 @@ mod faults;
 mod fetch_codec;
 mod fuzz;
 mod produce_codec;
+mod rules;
 mod stored_batches;
 mod three_brokers;
 mod tools;

@@ -290,6 +290,21 @@ fn r247_secrets_and_unknown_keys_are_hidden_and_read_only_keys_say_so() {
 }
 
 #[test]
+fn r179_defaults_and_types_are_those_of_4_1_not_of_later_releases() {
+    const STRING: i8 = 2;
+    let subject = subject();
+    let mut client = subject.connect();
+    for key in ["group", "share"].map(|it| format!("{it}.coordinator.append.linger.ms")) {
+        let linger = client.config(BROKER, "1", &key);
+        assert_eq!(linger.value.as_deref(), Some("5"), "4.3 has -1 in {key}");
+    }
+    for key in ["listeners", "advertised.listeners", "log.dirs"] {
+        let described = client.config(BROKER, "1", key);
+        assert_eq!(described.config_type, STRING, "4.3 has a list in {key}");
+    }
+}
+
+#[test]
 fn r248_what_tools_look_for_on_every_broker() {
     let subject = subject();
     let mut client = subject.connect();
