@@ -217,8 +217,7 @@ struct Directories {
     volumes: Vec<Arc<Volume>>,
     /// Of `metadata.log.dir`.
     metadata: Arc<LogDirectory>,
-    /// Every directory has the marker of one and the same clean stop.
-    clean: bool,
+    /// Of the clean stop whose marker every directory has.
     previous_epoch: Option<i64>,
 }
 
@@ -271,7 +270,6 @@ impl Directories {
             cluster_id,
             metadata,
             volumes: volumes.collect::<anyhow::Result<_>>()?,
-            clean: previous_epoch.is_some(),
             previous_epoch,
         })
     }
@@ -293,7 +291,7 @@ impl Directories {
     /// What lies in the directories becomes what the metadata says.
     fn settle(&self, partitions: &Partitions) -> anyhow::Result<()> {
         partitions.set_strays_aside()?;
-        if !self.clean {
+        if self.volumes.iter().any(|volume| volume.wants_recovery()) {
             partitions.recover_all();
         }
         partitions.resume_moves();

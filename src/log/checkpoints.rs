@@ -99,8 +99,8 @@ impl Checkpoints {
             let bytes = read_small_file(&dir.join(which.name()), MAX_FILE_BYTES)?;
             let expected = sums.as_ref().map(|sums| sums.0[which as usize]);
             if bytes.is_none() && expected.is_none() {
-                // A new directory, or somebody removed everything: nothing is known, in silence.
-                file.unreadable = true;
+                // A new directory, or somebody removed everything: no offset is known, as with
+                // Kafka.
                 continue;
             }
             match OffsetFile::judge(bytes.as_deref(), expected) {
@@ -129,14 +129,13 @@ impl Checkpoints {
         }
     }
 
-    /// The offset of a partition. `None` says nothing about it: the file is unreadable, or the
-    /// partition is younger than the last round. Recovery treats both alike, by reading the log.
+    /// The offset of a partition. `None`: the file is unreadable, or the partition is younger than
+    /// the last round; [`Checkpoints::is_readable`] tells which.
     pub fn offset(&self, file: CheckpointFile, partition: &TopicPartition) -> Option<Offset> {
         self.files[file as usize].offsets.get(partition).copied()
     }
 
-    /// False if the file was found damaged, or nothing says whether there was one, and it has not
-    /// been written since.
+    /// False if the file was found damaged and has not been written since.
     pub fn is_readable(&self, file: CheckpointFile) -> bool {
         !self.files[file as usize].unreadable
     }
@@ -498,7 +497,7 @@ mod tests {
         std::fs::remove_file(dir.path().join(SUMS_FILE)).expect("remove");
         std::fs::remove_file(dir.path().join(RecoveryPoint.name())).expect("remove");
         let checkpoints = read(&dir);
-        assert!(!checkpoints.is_readable(RecoveryPoint));
+        assert!(checkpoints.is_readable(RecoveryPoint));
         assert!(checkpoints.is_readable(HighWatermark));
         assert!(!checkpoints.is_changed());
     }

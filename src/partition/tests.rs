@@ -285,6 +285,29 @@ fn checkpoints_of_a_topic_deleted_before_a_kill_do_not_come_back() {
     one_record_and_a_kill(node, &new);
 }
 
+/// A power loss that leaves the names of files and not their bytes, as ext4's journal does.
+#[test]
+fn d1_a_partition_younger_than_the_last_round_begins_again_after_a_power_loss() {
+    let node = node(false);
+    let image = topic(TopicId::random(), 0);
+    node.publish(&[], &[&image]);
+    node.partitions.checkpoint();
+    let partition = node.partitions.find("t", 0).unwrap();
+    partition.append(batch(), false, NOW).unwrap();
+    let log = node.dir.path().join("t-0/00000000000000000000.log");
+    std::fs::write(&log, b"").unwrap();
+    std::fs::write(log.with_file_name("00000000000000000001.log"), b"").unwrap();
+    drop(partition);
+    let node = node.killed();
+    node.publish(&[], &[&image]);
+    let partition = node.partitions.find("t", 0).unwrap();
+    assert_eq!(partition.progress().unwrap().log_end_offset, 0);
+    assert_eq!(
+        partition.append(batch(), false, NOW).unwrap().base_offset,
+        0
+    );
+}
+
 #[test]
 fn r98_an_epoch_is_known_before_its_first_batch() {
     let node = node(false);

@@ -30,6 +30,9 @@ pub struct Volume {
     pub log: Arc<LogContext>,
     /// The last stop of the whole broker was clean.
     clean: bool,
+    /// The recovery points were readable at the start: a partition that they do not name was
+    /// never synced.
+    knows_recovery_points: bool,
     checkpoints: Mutex<Checkpoints>,
     /// Partition directories found at the start and not claimed by the metadata yet.
     found: Mutex<Found>,
@@ -61,6 +64,7 @@ impl Volume {
         Ok(Volume {
             log,
             clean,
+            knows_recovery_points: checkpoints.is_readable(CheckpointFile::RecoveryPoint),
             checkpoints: Mutex::new(checkpoints),
             found: Mutex::new(found),
             futures: Mutex::new(futures),
@@ -230,14 +234,20 @@ impl Volume {
         Ok(())
     }
 
+    /// After a clean stop too every log has to be opened before clients come: its recovery point is
+    /// lost, and the next start could not tell it from one that never was synced.
+    pub fn wants_recovery(&self) -> bool {
+        !self.clean || !self.knows_recovery_points
+    }
+
     /// What the checkpoints know of a partition that is about to be opened.
     pub fn open_at(&self, partition: &TopicPartition, now: Millis) -> OpenAt {
         let checkpoints = lock(&self.checkpoints);
         OpenAt {
             clean: self.clean,
-            // A partition that is not named may be younger than the last round, or its entry
-            // was in a file that had to be rewritten: nothing is known of it.
-            recovery_point: checkpoints.offset(CheckpointFile::RecoveryPoint, partition),
+            recovery_point: checkpoints
+                .offset(CheckpointFile::RecoveryPoint, partition)
+                .or(self.knows_recovery_points.then_some(0)),
             log_start_offset: checkpoints
                 .offset(CheckpointFile::LogStart, partition)
                 .filter(|_| !is_planted("log-start.ignored")),
