@@ -88,7 +88,8 @@ fn server(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     }
     raise_descriptor_limit();
     keep_memory_private();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // Accepts and controls; the broker has threads of its own for its connections.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let result = runtime.block_on(run(config, set_log_levels));

@@ -19,6 +19,7 @@ use crate::config::Listener;
 use crate::config::listeners::BindHost;
 use crate::server::connection;
 use crate::server::connections::{Admitted, Connections, TooMany};
+use crate::server::workers::Workers;
 
 /// Connections that may wait for accept unless `socket.listen.backlog.size` is set: 5,000 clients
 /// at once meet no SYN retry (R39).
@@ -88,6 +89,7 @@ impl BoundListener {
         self,
         shared: &Arc<Shared>,
         connections: &Arc<Connections>,
+        workers: &Arc<Workers>,
         stopping: &watch::Receiver<bool>,
     ) {
         for socket in self.sockets {
@@ -95,6 +97,7 @@ impl BoundListener {
                 listener: self.name.clone(),
                 shared: shared.clone(),
                 connections: connections.clone(),
+                workers: workers.clone(),
                 reserve_from: reserve_from(),
                 is_short: false,
             };
@@ -116,6 +119,7 @@ struct Acceptor {
     listener: Arc<str>,
     shared: Arc<Shared>,
     connections: Arc<Connections>,
+    workers: Arc<Workers>,
     reserve_from: RawFd,
     /// Descriptors have run short, and it has been said.
     is_short: bool,
@@ -165,7 +169,7 @@ impl Acceptor {
         let now = self.shared.clock.monotonic_ms();
         match self.connections.admit(&self.listener, address.ip(), now) {
             Ok(admitted) => {
-                spawn_connection(stream, address, admitted, &self.shared, stopping);
+                self.serve(stream, address, admitted, stopping);
             }
             Err(TooMany { limit }) => {
                 tracing::info!(peer = %address, listener = %self.listener,
@@ -178,6 +182,38 @@ impl Acceptor {
         } else {
             self.is_short = false;
         }
+    }
+
+    /// Hands the connection to a worker.
+    fn serve(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        admitted: Admitted,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        let _ = stream.set_nodelay(true);
+        // Each runtime waits for its own sockets.
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return tracing::info!(peer = %address, %error, "a connection was lost"),
+        };
+        let seat = admitted.seat.clone();
+        let peer = Peer {
+            address,
+            listener: seat.listener().clone(),
+            client_id: None,
+        };
+        let span =
+            tracing::debug_span!("connection", peer = %address, client_id = tracing::field::Empty);
+        let serving = connection::serve(
+            self.shared.clone(),
+            stream,
+            peer,
+            admitted,
+            stopping.clone(),
+        );
+        seat.served_by(self.workers.spawn(serving.instrument(span)));
     }
 
     fn say_short(&mut self, reason: &dyn std::fmt::Display) {
@@ -202,27 +238,6 @@ fn is_of_the_client(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
-}
-
-fn spawn_connection(
-    stream: TcpStream,
-    address: SocketAddr,
-    admitted: Admitted,
-    shared: &Arc<Shared>,
-    stopping: &watch::Receiver<bool>,
-) {
-    let _ = stream.set_nodelay(true);
-    let seat = admitted.seat.clone();
-    let peer = Peer {
-        address,
-        listener: seat.listener().clone(),
-        client_id: None,
-    };
-    let span =
-        tracing::debug_span!("connection", peer = %address, client_id = tracing::field::Empty);
-    let serving = connection::serve(shared.clone(), stream, peer, admitted, stopping.clone());
-    let task = tokio::spawn(serving.instrument(span));
-    seat.served_by(task.abort_handle());
 }
 
 fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {

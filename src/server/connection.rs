@@ -67,11 +67,15 @@ enum Closed {
 /// Serves one client until it leaves, misbehaves, idles for too long, or the broker stops.
 pub async fn serve(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     peer: Peer,
     admitted: Admitted,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::info!(%error, "a connection was lost"),
+    };
     let config = &shared.config;
     let idle_limit_ms = match config.connections_max_idle_ms {
         0.. => config.connections_max_idle_ms.min(NO_LIMIT_MS),

@@ -9,6 +9,7 @@ mod creation_rate;
 pub mod frame;
 mod output;
 mod patience;
+mod workers;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::image::Endpoint;
 use crate::server::connections::Connections;
+use crate::server::workers::Workers;
 
 /// How long a stop waits for connections to end; they need milliseconds.
 const CONNECTIONS_END: Duration = Duration::from_secs(5);
@@ -47,11 +49,12 @@ impl Broker {
         }
         let core = Core::boot(config, clock, endpoints, set_log_levels).await?;
         let connections = Connections::follow(core.shared());
+        let workers = Workers::start()?;
         let (stopping, stop) = watch::channel(false);
         let mut ports = Vec::new();
         for socket in bound {
             ports.push((socket.name().to_owned(), socket.port()?));
-            socket.serve(core.shared(), &connections, &stop);
+            socket.serve(core.shared(), &connections, &workers, &stop);
         }
         Ok(Broker {
             core,

@@ -43,24 +43,26 @@ fn a_produce_request_costs_four_system_calls_and_no_hand_off() {
     counted.assert_within(CALLS_PER_REQUEST * REQUESTS, FUTEX_CALLS);
 }
 
-/// With more connections than one the wait is shared: recv, write, send. Beside them the runtime's
-/// workers wake each other, up to once per request where there are several: more than the 0.2 of
-/// performance.md.
+/// With more connections than one the wait is shared: recv, write, send. No thread wakes another.
 #[test]
 fn sixteen_connections_cost_three_system_calls_a_request() {
     let Some(subject) = own_ottla("only Ottla has this budget", &[]) else {
         return;
     };
-    let topic = subject.topic("syscalls-16");
-    let mut clients: Vec<Client> = (0..16).map(|_| subject.connect()).collect();
-    let request = sized_request(&topic, 1_024 - 70);
+    // To a log of its own each: strace holds up whoever writes, and others would wait for its lock.
+    let mut clients: Vec<(Client, ProduceRequest)> = (0..16)
+        .map(|_| {
+            let topic = subject.topic("syscalls-16");
+            (subject.connect(), sized_request(&topic, 1_024 - 70))
+        })
+        .collect();
     let produce = |count| {
         for _ in 0..count / 16 {
             let sent: Vec<i32> = clients
                 .iter_mut()
-                .map(|client| client.send(PRODUCE, &request))
+                .map(|(client, request)| client.send(PRODUCE, request))
                 .collect();
-            for (client, correlation_id) in clients.iter_mut().zip(sent) {
+            for ((client, _), correlation_id) in clients.iter_mut().zip(sent) {
                 client.receive::<ProduceRequest>(PRODUCE, correlation_id);
             }
         }
@@ -68,7 +70,7 @@ fn sixteen_connections_cost_three_system_calls_a_request() {
     let Some(counted) = count_calls(&subject, produce) else {
         return;
     };
-    counted.assert_within(3 * REQUESTS + REQUESTS / 4 + REQUESTS, REQUESTS);
+    counted.assert_within(3 * REQUESTS + REQUESTS / 4, FUTEX_CALLS);
 }
 
 /// Five requests that arrive together share the wait. Each is read, written and answered by itself,
