@@ -66,6 +66,12 @@ impl Disk {
         run("mount", &["-o", "loop", path(image)?, path(&self.mount)?])
     }
 
+    /// Whether less than half of it is left.
+    pub fn is_half_full(&self) -> Result<bool> {
+        let space = rustix::fs::statvfs(&self.mount)?;
+        Ok(space.f_bavail < space.f_blocks / 2)
+    }
+
     /// Takes all free space, to the last block.
     pub fn fill(&self) -> Result<()> {
         let mut file = File::create(self.mount.join("filler"))?;

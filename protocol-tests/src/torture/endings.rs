@@ -24,7 +24,8 @@ pub const PROBE: &str = "probe";
 /// A point that is not reached within this time under load is not on the way.
 const REACHED_WITHIN_MS: i64 = 10_000;
 const POWER_DISK_MIB: u64 = 96;
-const FULL_DISK_MIB: u64 = 256;
+/// More than a fast broker is sent in a few cycles: it is full only when it is filled.
+const FULL_DISK_MIB: u64 = 1024;
 
 /// One way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

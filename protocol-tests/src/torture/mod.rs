@@ -243,6 +243,14 @@ fn torture_one(
             summary.story = format!("in cycle {cycle}, {ending:?}; {damages:?}; see {files}");
             break;
         }
+        // What was sent must not fill the disk for good.
+        if is_patient
+            && disk
+                .as_ref()
+                .is_some_and(|d| d.is_half_full().is_ok_and(|half| half))
+        {
+            break;
+        }
     }
     summary.acknowledged += world.acknowledged();
     summary.trims += world.trims();
