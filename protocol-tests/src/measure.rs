@@ -72,6 +72,11 @@ impl Process {
         Ok(sum)
     }
 
+    /// CPU time, of all threads that still live.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_ns)
+    }
+
     /// What it used between two samples.
     pub fn since(&self, before: &Process) -> Value {
         json!({
