@@ -152,6 +152,10 @@ fn requests_whose_rest_never_comes_are_forgotten() {
 #[test]
 fn huge_numbers_at_every_place_of_every_request_do_no_harm() {
     let mut victim = Victim::new();
+    if victim.subject.ottla_pid().is_none() {
+        eprintln!("skipped on Kafka: it reserves what is declared and dies of it");
+        return;
+    }
     for Specimen { name: _, message } in specimens(&victim.topic) {
         // Key, version and correlation id stay; behind them everything is raised once, be it a
         // length, a count or a value.
