@@ -59,9 +59,22 @@ def create_partitions(client, topic):
         client.create_partitions(topic, 3)
 
 
+def await_configs(client, topic, configs):
+    """Waits until the topic is known, which takes a broker of Kafka a moment, and has these."""
+
+    def described():
+        try:
+            found = client.topic_configs(topic)
+        except UnknownTopic:
+            return False
+        return all(found[name].value == value for name, value in configs.items())
+
+    wait_until(f"{configs} described", described)
+
+
 def describe_configs(client, topic):
     client.create_topic(topic, 1, {"retention.ms": "86400000"})
-    wait_until("the topic's own value", lambda: client.topic_configs(topic)["retention.ms"].value == "86400000")
+    await_configs(client, topic, {"retention.ms": "86400000"})
     configs = client.topic_configs(topic)
     equal(tuple(configs["retention.ms"]), ("86400000", False, False), "retention.ms")
     equal(tuple(configs["segment.bytes"]), ("1073741824", True, False), "segment.bytes")
@@ -74,13 +87,9 @@ def describe_configs(client, topic):
 
 def alter(client, topic, configs):
     """Gives the topic these and waits until they are described."""
+    await_configs(client, topic, {})
     client.alter_configs(topic, configs)
-
-    def described():
-        found = client.topic_configs(topic)
-        return all(found[name].value == value for name, value in configs.items())
-
-    wait_until(f"{configs} described", described)
+    await_configs(client, topic, configs)
 
 
 def alter_retention(client, topic):
