@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use kafka_protocol::protocol::StrBytes;
 
 use super::answer::{Answer, ResponseHeader};
+use super::off_runtime::off_runtime;
 use super::{Disconnect, Outcome, Parked, RequestContext, cold};
 use crate::broker::Shared;
 use crate::budget::Account;
@@ -18,7 +19,7 @@ use crate::error::ResponseError;
 use crate::metadata::image::is_internal;
 use crate::partition::{ParkedAt, Partition, Until, Wait};
 use crate::protocol::batch::{BatchHeader, ValidBatch};
-use crate::protocol::compression::{inflating_takes, max_inflated};
+use crate::protocol::compression::{Codec, inflating_takes, max_inflated};
 use crate::protocol::produce::{
     self, PartitionData, PartitionResponse, ProduceRequest, ProduceResponse, TopicData,
     TopicResponse,
@@ -32,6 +33,8 @@ const ADMIN_CLIENT: &str = "__admin_client";
 /// consumers: else a few KiB would keep up to 100 MiB. (The hot tail copies smaller ones itself.)
 const FRAME_SHARE: usize = 4;
 const DETACHED_FROM: usize = 4 << 10;
+/// Batches of more bytes are inflated away from the threads that serve connections.
+const INFLATED_HERE: usize = 256 << 10;
 const FIRST_SERVED_VERSION: i16 = 3;
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
 const FIRST_FLEXIBLE_VERSION: i16 = 9;
@@ -59,11 +62,12 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         };
     }
     let unopened = produce.unopened(&request);
-    if !unopened.is_empty() {
+    if !unopened.is_empty() || produce.inflates_much(&request) {
         // Nothing that follows on the connection may be appended before it.
         return Ok(Parked::exclusive(async move {
             cold::open(unopened).await;
-            let (response, unacknowledged) = produce.append_all(request);
+            let append = move || (produce.append_all(request), produce);
+            let ((response, unacknowledged), produce) = off_runtime(append).await;
             produce
                 .answer_when_acknowledged(response, unacknowledged)
                 .await
@@ -171,6 +175,24 @@ impl Produce {
             partitions.filter_map(|data| self.find(&topic.name, topic.topic_id, data.index).ok())
         });
         found.filter(|partition| !partition.is_opened()).collect()
+    }
+
+    /// Whether a batch is large and has to be inflated.
+    fn inflates_much(&self, request: &ProduceRequest) -> bool {
+        if self.frame_size <= INFLATED_HERE {
+            return false;
+        }
+        request.topics.iter().any(|topic| {
+            topic.partitions.iter().any(|data| {
+                let records = data.records.as_deref().unwrap_or_default();
+                records.len() > INFLATED_HERE
+                    && self
+                        .find(&topic.name, topic.topic_id, data.index)
+                        .is_ok_and(|partition| {
+                            inflated_codec(records, &partition.produce_rules()).is_some()
+                        })
+            })
+        })
     }
 
     /// R60: every partition is appended before anything is awaited.
@@ -287,8 +309,7 @@ impl Produce {
         rules: &ProduceRules,
     ) -> Result<Option<Account>, ResponseError> {
         let records = data.records.as_deref().unwrap_or_default();
-        let codec = BatchHeader::read(records).and_then(|header| header.codec());
-        let Some(codec) = codec.filter(|codec| rules.inflates(*codec)) else {
+        let Some(codec) = inflated_codec(records, rules) else {
             return Ok(None);
         };
         let payload = &records[BatchHeader::SIZE.min(records.len())..];
@@ -336,6 +357,12 @@ impl Produce {
         entry.error_message = Some("Partition was not added to the transaction".to_owned());
         entry
     }
+}
+
+/// The codec of a batch that its rules want to be inflated.
+fn inflated_codec(records: &[u8], rules: &ProduceRules) -> Option<Codec> {
+    let codec = BatchHeader::read(records).and_then(|header| header.codec());
+    codec.filter(|codec| rules.inflates(*codec))
 }
 
 fn refused(index: i32, error: ResponseError) -> PartitionResponse {

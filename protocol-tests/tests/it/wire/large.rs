@@ -3,10 +3,11 @@
 
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
 
-use super::batch::{Batch, Record, stored};
+use super::batch::{Batch, GZIP, Record, ZSTD, stored};
 use super::calls::{FETCH, PRODUCE, Topic, fetch_request, produce_request};
 use super::client::Client;
 use super::subject;
+use protocol_tests::random::Random;
 
 const RECORDS: i64 = 10;
 
@@ -71,6 +72,37 @@ fn r220_what_has_left_memory_comes_back_byte_for_byte() {
     for max_bytes in [1, 1_000, 16_384, 300_000, 64 << 20] {
         expect_all(&mut client, &topic, &sent, 0, max_bytes);
     }
+}
+
+/// What is large and has to be compressed anew is worked on beside the connections; what the client
+/// sends behind it still comes behind it.
+#[test]
+fn r35_a_large_batch_to_a_topic_of_another_codec_keeps_its_place() {
+    let subject = subject();
+    let topic = subject.topic_with("recompressed", 1, &[("compression.type", "zstd")]);
+    let mut random = Random::new(8);
+    let mut noise = || -> String { (0..500_000).map(|_| letter(random.next())).collect() };
+    let large = Batch::of(&[Record::new("large", &noise())]).compressed(GZIP);
+    assert!(large.bytes().len() > 300_000);
+    let mut client = subject.connect();
+    for round in 0..3 {
+        let sent = [&large, &Batch::numbered(1), &large].map(|batch| {
+            let records = Some(batch.bytes().into());
+            client.send(PRODUCE, &produce_request(PRODUCE, &topic, &[(0, records)]))
+        });
+        for (place, correlation_id) in (0..).zip(sent) {
+            let answer = client.receive::<ProduceRequest>(PRODUCE, correlation_id);
+            let partition = &answer.responses[0].partition_responses[0];
+            assert_eq!(partition.error_code, 0);
+            assert_eq!(partition.base_offset, 3 * round + place);
+        }
+    }
+    let stored = client.batches(&topic, 0).remove(0);
+    assert_eq!(stored.codec(), ZSTD);
+}
+
+fn letter(random: u64) -> char {
+    char::from(b'!' + (random % 64) as u8)
 }
 
 #[test]
