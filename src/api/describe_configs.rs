@@ -1,7 +1,8 @@
 //! DescribeConfigs (32), v0–4; v0 by `protocol::legacy` (R14). v1 adds sources and synonyms, v3
 //! types and documentation, v4 the flexible encoding. Topics, this broker and the default of all,
 //! loggers, client-metrics subscriptions and groups (R240–R248); another broker's configs are
-//! asked of that broker. Every resource has its own error.
+//! asked of that broker. Every resource has its own error, but that one of an unknown type has all
+//! of its request refused, as with Kafka.
 
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -32,7 +33,14 @@ pub fn handle(cx: &RequestContext, request: DescribeConfigsRequest) -> Outcome {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
     };
-    let results = request.resources.iter().map(|resource| answer.to(resource));
+    let is_known = |resource: &DescribeConfigsResource| {
+        ResourceType::from_code(resource.resource_type).is_some()
+    };
+    let all_known = request.resources.iter().all(is_known);
+    let results = request.resources.iter().map(|resource| match all_known {
+        true => answer.to(resource),
+        false => refused(resource, invalid_request(MALFORMED)),
+    });
     let response = DescribeConfigsResponse::default().with_results(results.collect());
     Outcome::Answer(match version {
         LEGACY_VERSION => answer::encode_legacy(correlation_id, |out| {
@@ -50,16 +58,9 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn to(&self, resource: &DescribeConfigsResource) -> DescribeConfigsResult {
-        let result = DescribeConfigsResult::default()
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name.clone());
         let entries = match self.entries(resource) {
             Ok(entries) => entries,
-            Err(error) => {
-                return result
-                    .with_error_code(error.code.code())
-                    .with_error_message(Some(answer::sentence(error.message.unwrap_or_default())));
-            }
+            Err(error) => return refused(resource, error),
         };
         // No keys, null or empty, are all keys.
         let wanted = resource.configuration_keys.iter().flatten();
@@ -67,7 +68,7 @@ impl Answer<'_> {
         let entries = entries
             .into_iter()
             .filter(|entry| wanted.is_empty() || wanted.contains(&entry.name.as_str()));
-        result
+        result_of(resource)
             .with_error_message(Some(StrBytes::from_static_str("")))
             .with_configs(entries.map(|entry| self.encode(entry)).collect())
     }
@@ -154,6 +155,18 @@ fn synonym(synonym: Synonym) -> DescribeConfigsSynonym {
         .with_name(StrBytes::from_string(synonym.name))
         .with_value(synonym.value.map(StrBytes::from_string))
         .with_source(synonym.source.code())
+}
+
+fn result_of(resource: &DescribeConfigsResource) -> DescribeConfigsResult {
+    DescribeConfigsResult::default()
+        .with_resource_type(resource.resource_type)
+        .with_resource_name(resource.resource_name.clone())
+}
+
+fn refused(resource: &DescribeConfigsResource, error: Error) -> DescribeConfigsResult {
+    result_of(resource)
+        .with_error_code(error.code.code())
+        .with_error_message(Some(answer::sentence(error.message.unwrap_or_default())))
 }
 
 fn invalid_request(sentence: &str) -> Error {

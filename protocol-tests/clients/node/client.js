@@ -1,7 +1,7 @@
 'use strict'
 
 const { ConfigResourceTypes, Kafka, logLevel } = require('kafkajs')
-const { PATIENCE_MS } = require('./check')
+const { PATIENCE_MS, waitUntil } = require('./check')
 const codecs = require('./codecs')
 const { Reader } = require('./reader')
 
@@ -28,12 +28,22 @@ class Client {
   }
 
   // False if the topic exists.
-  createTopic(topic, partitions = 1, configs = {}) {
+  async createTopic(topic, partitions = 1, configs = {}) {
     const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
-    return this.admin.createTopics({
+    const created = await this.admin.createTopics({
       topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
       timeout: PATIENCE_MS,
+      waitForLeaders: false,
     })
+    // Its own wait gives up where the broker does not know the topic yet, as Kafka for a moment.
+    await waitUntil('the topic has leaders', async () => {
+      const known = await this.ledPartitions(topic).catch(e => {
+        if (e.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw e
+        return []
+      })
+      return known.length >= partitions
+    })
+    return created
   }
 
   async ledPartitions(topic) {
