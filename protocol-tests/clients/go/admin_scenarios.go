@@ -24,6 +24,10 @@ func describeCluster(c client, _ string) string {
 
 func describeConfigs(c client, topic string) string {
 	check(c.createTopic(topic, 1, map[string]string{"retention.ms": "86400000"}))
+	waitUntil("the topic is known", func() bool { // which takes a broker of Kafka a moment
+		_, err := c.topicConfigs(topic)
+		return !errors.Is(err, errUnknownTopic)
+	})
 	configs := must(c.topicConfigs(topic))
 	retention, segment := configs["retention.ms"], configs["segment.bytes"]
 	equal(retention.value, "86400000", "retention.ms")

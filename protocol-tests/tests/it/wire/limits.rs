@@ -20,7 +20,15 @@ use protocol_tests::client::Connection;
 use super::batch::Batch;
 use super::calls::{METADATA, fetch_request, poll};
 use super::client::{CLIENT_ID, Client, framed, message};
+use super::config_calls::BROKER;
 use super::{Subject, own_ottla, subject};
+
+/// A key that may be altered without any effect.
+const LAST: &str = "message.max.bytes";
+const DYNAMIC_BROKER: i8 = 2;
+
+/// Not 127.0.0.1: who altered the limits may still be leaving.
+const ADDRESS: &str = "127.0.0.4";
 
 /// A broker with limits; a real Kafka loses them again at the end.
 struct Limited {
@@ -47,6 +55,14 @@ impl Limited {
             alter(&subject, key, Some(value)).expect("Kafka alters it");
             altered.push(key.to_owned());
         }
+        // Kafka shows an alteration before it takes effect, but takes one after the other: once
+        // the next is shown, these have.
+        alter(&subject, LAST, Some("1048588")).expect("Kafka alters it");
+        altered.push(LAST.to_owned());
+        poll("the last alteration", || {
+            let shown = subject.connect().describe(BROKER, "1", &[LAST]).configs;
+            (shown.first()?.config_source == DYNAMIC_BROKER).then_some(())
+        });
         Some(Limited { subject, altered })
     }
 }
@@ -190,10 +206,10 @@ fn an_address_with_its_share_is_turned_away_at_once_and_no_other() {
     let Some(subject) = Limited::by(&["max.connections.per.ip=3"]) else {
         return;
     };
-    let mut clients: Vec<Client> = (0..3).map(|_| subject.connect()).collect();
+    let mut clients: Vec<Client> = (0..3).map(|_| subject.connect_from(ADDRESS)).collect();
     clients.iter_mut().for_each(ask);
     for _ in 0..5 {
-        subject.connect().expect_close();
+        subject.connect_from(ADDRESS).expect_close();
     }
     ask(&mut subject.connect_from("127.0.0.2"));
     clients.iter_mut().for_each(ask);
@@ -204,9 +220,9 @@ fn an_address_with_its_share_is_turned_away_at_once_and_no_other() {
     }
 }
 
-/// Whether a new connection is answered rather than closed.
+/// Whether a new connection from [`ADDRESS`] is answered rather than closed.
 fn is_served(subject: &Subject) -> bool {
-    let mut client = subject.connect();
+    let mut client = subject.connect_from(ADDRESS);
     let request = message(METADATA, 1, None, &MetadataRequest::default());
     client.offer_bytes(&framed(&request));
     client.finish_sending();
@@ -222,14 +238,13 @@ fn an_address_may_have_a_limit_of_its_own() {
     let Some(subject) = Limited::by(&settings) else {
         return;
     };
-    // Not from 127.0.0.1: who altered the limits may still be leaving.
     let mut clients = [
-        subject.connect_from("127.0.0.4"),
-        subject.connect_from("127.0.0.4"),
+        subject.connect_from(ADDRESS),
+        subject.connect_from(ADDRESS),
         subject.connect_from("127.0.0.2"),
     ];
     clients.iter_mut().for_each(ask);
-    subject.connect_from("127.0.0.4").expect_close();
+    subject.connect_from(ADDRESS).expect_close();
     subject.connect_from("127.0.0.2").expect_close();
     subject.connect_from("127.0.0.3").expect_close();
 }
