@@ -74,8 +74,7 @@ pub(super) fn config(
         max_request_partition_size_limit: settings.typed("max.request.partition.size.limit")?,
         default_replication_factor: settings.typed("default.replication.factor")?,
         minima: check::minima(&settings),
-        log_flush_offset_checkpoint_interval_ms: settings
-            .typed("log.flush.offset.checkpoint.interval.ms")?,
+        checkpoint_interval_ms: checkpoint_interval_ms(&settings)?,
         log_retention_check_interval_ms: settings.typed("log.retention.check.interval.ms")?,
         socket_request_max_bytes: settings.typed("socket.request.max.bytes")?,
         socket_listen_backlog_size: settings
@@ -350,6 +349,14 @@ fn check_connection_limits(settings: &Settings) -> Result<(), ConfigError> {
     ConnectionLimits::read(all.map(|(key, setting)| (key.as_str(), setting.value.as_str())))
         .map(|_| ())
         .map_err(|(key, problem)| settings.refuse(&key, problem, "change or remove it"))
+}
+
+fn checkpoint_interval_ms(settings: &Settings) -> Result<Millis, ConfigError> {
+    let recovery_points: Millis = settings.typed("log.flush.offset.checkpoint.interval.ms")?;
+    let starts: Millis = settings.typed("log.flush.start.offset.checkpoint.interval.ms")?;
+    let high_watermarks: Millis =
+        settings.typed("replica.high.watermark.checkpoint.interval.ms")?;
+    Ok(recovery_points.min(starts).min(high_watermarks))
 }
 
 fn queued_max_request_bytes(settings: &Settings) -> Result<i64, ConfigError> {

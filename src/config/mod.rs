@@ -71,7 +71,9 @@ pub struct Config {
     pub default_replication_factor: i16,
     /// For [`topic_keys::validate_with`].
     pub minima: Minima,
-    pub log_flush_offset_checkpoint_interval_ms: Millis,
+    /// The shortest of the intervals of recovery points, starts and high watermarks: all of them are
+    /// written together.
+    pub checkpoint_interval_ms: Millis,
     pub log_retention_check_interval_ms: Millis,
     pub socket_request_max_bytes: i32,
     /// `None` where nobody set it: the server has a default of its own (R39).

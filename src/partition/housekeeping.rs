@@ -48,7 +48,7 @@ impl Housekeeping {
         let chores = Chores {
             partitions,
             dynamic,
-            checkpoints: Every::new(config.log_flush_offset_checkpoint_interval_ms),
+            checkpoints: Every::new(config.checkpoint_interval_ms),
             space: Every::new(SPACE_CHECK_MS),
             producers: Every::new(PRODUCER_EXPIRY_MS),
             retention: Every::beginning(

@@ -41,9 +41,9 @@ keys! { pub(super) const KEYS:
     Honoured Long "log.flush.scheduler.interval.ms" = "9223372036854775807", Any, ReadOnly:
         "Where `log.flush.interval.ms` is unset: how long a record may stay unsynced.";
     Honoured Int "log.flush.offset.checkpoint.interval.ms" = "60000", AtLeast(0), ReadOnly:
-        "How often recovery points, log start offsets and high watermarks are written.";
-    NoEffect Int "log.flush.start.offset.checkpoint.interval.ms" = "60000", AtLeast(0), ReadOnly:
-        "How often log start offsets are written. They are written together with recovery points.";
+        "How often recovery points are written, and all other checkpoints with them.";
+    Honoured Int "log.flush.start.offset.checkpoint.interval.ms" = "60000", AtLeast(0), ReadOnly:
+        "How often log start offsets are written, and all other checkpoints with them.";
     Honoured Int "log.index.interval.bytes" = "4096", AtLeast(0), Dynamic:
         "How many bytes of records lie between two entries of the offset index.";
     Honoured Int "log.index.size.max.bytes" = "10485760", AtLeast(4), Dynamic:

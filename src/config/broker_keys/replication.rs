@@ -16,8 +16,8 @@ keys! { pub(super) const KEYS:
         "The bytes a follower asks for in one fetch.";
     NotYet Int "replica.fetch.backoff.ms" = "1000", AtLeast(0), ReadOnly:
         "How long a follower rests after a failed fetch.";
-    NoEffect Long "replica.high.watermark.checkpoint.interval.ms" = "5000", Any, ReadOnly:
-        "How often high watermarks are written. They are written together with recovery points.";
+    Honoured Long "replica.high.watermark.checkpoint.interval.ms" = "5000", Any, ReadOnly:
+        "How often high watermarks are written, and all other checkpoints with them.";
     NoEffect Int "replica.socket.receive.buffer.bytes" = "65536", Any, ReadOnly:
         "The receive buffer of a follower's connection.";
     NotYet Int "replica.socket.timeout.ms" = "30000", Any, ReadOnly:

@@ -8,7 +8,7 @@
 mod altering;
 mod api_versions;
 pub mod batch;
-mod calls;
+pub mod calls;
 mod client;
 mod cluster;
 mod codes;
