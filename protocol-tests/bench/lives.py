@@ -28,12 +28,18 @@ def pss_kb(pid):
 
 
 def switches(pid):
-    total = 0
+    """Voluntary context switches of each thread."""
+    found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         for line in (task / "status").read_text().splitlines():
             if "voluntary_ctxt_switches" in line and not line.startswith("non"):
-                total += int(line.split()[1])
-    return total
+                found[task.name] = int(line.split()[1])
+    return found
+
+
+def switched_since(before, pid):
+    """By threads that were there; what ended meanwhile slept till then."""
+    return sum(count - before.get(task, 0) for task, count in switches(pid).items())
 
 
 def written_calls(pid):
@@ -83,7 +89,7 @@ def idle(runner, seconds):
             time.sleep(seconds)
             out[kind.name] = {
                 "pss_mb": pss_kb(broker.pid) / 1024,
-                "wakeups_per_s": (switches(broker.pid) - before) / seconds,
+                "wakeups_per_s": switched_since(before, broker.pid) / seconds,
                 "writes_per_s": (written_calls(broker.pid) - written) / seconds,
                 "threads": len(list(Path(f"/proc/{broker.pid}/task").iterdir())),
             }

@@ -18,6 +18,10 @@ LOAD = TARGET / "tools" / "load"
 FLOOR = TARGET / "tools" / "floor"
 KAFKA_LIB = Path(os.environ.get("KAFKA_HOME", TARGET / "test-tools" / "kafka")) / "lib"
 READY_WITHIN_S = 60
+REST_WITHIN_S = 20
+LOOK_S = 0.2
+# Of a core; less is rest.
+BUSY = 0.1
 # What Kafka's own start script passes, and the heap that performance.md gives it.
 JVM = [
     "-server", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
@@ -46,6 +50,17 @@ def load(*arguments, pin=True, timeout=180):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+def cpu_s(pid):
+    """CPU time of the living threads."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            total += int((task / "schedstat").read_text().split()[0])
+        except OSError:
+            pass  # it has just ended
+    return total / 1e9
 
 
 class Process:
@@ -81,7 +96,18 @@ class Process:
         name = f"t{self.topics}"
         configs = [part for config in configs for part in ("--config", config)]
         load("topic", "--bootstrap", self.bootstrap, "--topic", name, "--partitions", partitions, *configs)
+        self.rest()
         return name
+
+    def rest(self):
+        """Waits for the end of what goes on behind an answer: logs made and deleted, code compiled."""
+        deadline = time.monotonic() + REST_WITHIN_S
+        used = cpu_s(self.pid)
+        while time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+            before, used = used, cpu_s(self.pid)
+            if used - before < BUSY * LOOK_S:
+                return
 
     def forget(self, topic):
         load("topic", "--bootstrap", self.bootstrap, "--topic", topic, "--delete")
