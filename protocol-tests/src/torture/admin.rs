@@ -14,10 +14,12 @@ use super::producer::patiently;
 use crate::client::Connection;
 use crate::random::Random;
 
-/// Creations and deletions per round of load: each costs the broker syncs that a machine without
-/// a fast disk would spend the whole round in.
-const CHANGES_PER_ROUND: usize = 6;
+/// Creations and deletions at the beginning of a round of load: each costs the broker syncs that a
+/// machine without a fast disk would spend the whole round in.
+const FAST_CHANGES: usize = 6;
 const BETWEEN_CHANGES: Duration = Duration::from_millis(15);
+/// From then on: some round waits for a deletion.
+const BETWEEN_SLOW_CHANGES: Duration = Duration::from_millis(100);
 const NAMES: u64 = 8;
 
 /// What is known of the cluster's metadata.
@@ -64,14 +66,17 @@ impl Admin {
         }
     }
 
-    /// Creates and deletes topics until enough is done, or `stop`, or the broker goes away. An
-    /// error is a violation.
+    /// Creates and deletes topics until `stop` or until the broker goes away. An error is a
+    /// violation.
     pub fn load(&mut self, bootstrap: &str, stop: &AtomicBool) -> Result<()> {
         let Ok(mut connection) = Connection::open(bootstrap) else {
             return Ok(());
         };
-        for _ in 0..CHANGES_PER_ROUND {
-            std::thread::sleep(BETWEEN_CHANGES);
+        for change in 0.. {
+            std::thread::sleep(match change < FAST_CHANGES {
+                true => BETWEEN_CHANGES,
+                false => BETWEEN_SLOW_CHANGES,
+            });
             if stop.load(Ordering::Relaxed) || !self.change(&mut connection)? {
                 break;
             }
