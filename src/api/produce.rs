@@ -12,7 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::answer::{Answer, ResponseHeader};
 use super::off_runtime::off_runtime;
-use super::{Disconnect, Outcome, Parked, RequestContext, cold};
+use super::{Disconnect, Outcome, Parked, RequestContext};
 use crate::broker::Shared;
 use crate::budget::Account;
 use crate::error::ResponseError;
@@ -65,8 +65,10 @@ pub fn handle(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
     if !unopened.is_empty() || produce.inflates_much(&request) {
         // Nothing that follows on the connection may be appended before it.
         return Ok(Parked::exclusive(async move {
-            cold::open(unopened).await;
-            let append = move || (produce.append_all(request), produce);
+            let append = move || {
+                unopened.iter().for_each(|partition| partition.open_log());
+                (produce.append_all(request), produce)
+            };
             let ((response, unacknowledged), produce) = off_runtime(append).await;
             produce
                 .answer_when_acknowledged(response, unacknowledged)

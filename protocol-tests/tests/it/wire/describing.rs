@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest};
 
-use super::calls::{config, new_topic, unused_name};
+use super::calls::{config, new_topic, text, unused_name};
 use super::config_calls::*;
 use super::{own_ottla, own_subject, subject};
 
@@ -396,6 +396,8 @@ fn r249_create_topics_returns_what_describe_configs_says() {
         told.sort();
         expected.sort();
         assert_eq!(told, expected, "v{version}");
+        let policy = told.iter().find(|it| it.0.as_str() == "cleanup.policy");
+        assert_eq!(policy.expect("a key").1, Some(text("compact,delete")));
     }
 }
 

@@ -23,10 +23,9 @@ use super::{Subject, limited_ottla, own_ottla};
 
 const OTTLA: &str = "its memory is bounded otherwise";
 
-/// Beside a crowd the same work may cost so many times more. The same work costs up to three times
-/// more where the cores sleep in between, and twice as much where others use the caches; what
-/// grows with the crowd costs a hundred times more.
-const COST_BESIDE: u32 = 6;
+/// Beside a crowd the same work may cost so many times more: caches are shared, and cores that sleep
+/// in between cost more than busy ones.
+const COST_BESIDE: u32 = 3;
 /// Whoever is held up by a crowd waits for a minute or for ever.
 const HELD_UP: Duration = Duration::from_secs(20);
 

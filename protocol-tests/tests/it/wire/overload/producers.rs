@@ -112,6 +112,6 @@ fn ten_times_the_load_is_served_at_the_same_rate_within_512_mib() {
          {after:?} after, seen after {recovered_in:?}; {peak_kib} KiB at the peak"
     );
     assert!(goodput >= 0.8, "{goodput}");
-    assert!(recovered_in <= HELD_UP && after <= alone * COST_BESIDE);
+    assert!(recovered_in <= Duration::from_secs(5) && after <= alone * COST_BESIDE);
     assert!(peak_kib <= LIMIT_KIB * 11 / 10);
 }
