@@ -24,6 +24,7 @@ use crate::log::meta_properties::Identity;
 use crate::log::{Files, HotTails, LogContext, LogOptions};
 use crate::metadata::image::{Endpoint, Image};
 use crate::metadata::records::BrokerFeature;
+use crate::partition::cleaner::Cleaner;
 use crate::partition::fetch_session::SessionCache;
 use crate::partition::housekeeping::{Housekeeping, Watchdog};
 use crate::partition::manager::Partitions;
@@ -65,7 +66,7 @@ impl Shared {
 pub struct Core {
     shared: Arc<Shared>,
     quorum: Quorum,
-    housekeeping: Housekeeping,
+    background: Background,
     broker_epoch: i64,
     failed: watch::Receiver<Option<String>>,
 }
@@ -120,13 +121,7 @@ impl Core {
         };
         let metadata = quorum.metadata.clone();
         let broker_epoch = epoch_of(&metadata.borrow(), config.node_id)?;
-        let housekeeping = Housekeeping::start(
-            partitions.clone(),
-            &config,
-            dynamic.clone(),
-            clock.clone(),
-            watchdog,
-        )?;
+        let background = Background::start(&partitions, &config, &dynamic, &clock, watchdog)?;
         let shared = Arc::new(Shared {
             budget: budget_of(&config),
             controller: quorum.controller.clone(),
@@ -141,7 +136,7 @@ impl Core {
         Ok(Core {
             shared,
             quorum,
-            housekeeping,
+            background,
             broker_epoch,
             failed,
         })
@@ -174,13 +169,13 @@ impl Core {
         let Core {
             shared,
             quorum,
-            housekeeping,
+            background,
             broker_epoch,
             ..
         } = self;
         let partitions = shared.partitions.clone();
         let closed = off_runtime(move || {
-            drop(housekeeping);
+            drop(background);
             partitions.close().context("a log could not be closed")
         })
         .await;
@@ -203,6 +198,34 @@ impl Core {
             anyhow::Ok(())
         })
         .await
+    }
+}
+
+/// The threads that look after partitions whatever clients do; ended by dropping it.
+struct Background {
+    _housekeeping: Housekeeping,
+    /// `None` where `log.cleaner.enable` is false.
+    _cleaner: Option<Cleaner>,
+}
+
+impl Background {
+    fn start(
+        partitions: &Arc<Partitions>,
+        config: &Config,
+        dynamic: &watch::Receiver<Arc<DynamicConfig>>,
+        clock: &Clock,
+        watchdog: Watchdog,
+    ) -> std::io::Result<Background> {
+        let handles = || (partitions.clone(), dynamic.clone(), clock.clone());
+        let cleaner = config.log_cleaner_enable.then(|| {
+            let (partitions, dynamic, clock) = handles();
+            Cleaner::start(partitions, dynamic, clock)
+        });
+        let (partitions, dynamic, clock) = handles();
+        Ok(Background {
+            _housekeeping: Housekeeping::start(partitions, config, dynamic, clock, watchdog)?,
+            _cleaner: cleaner.transpose()?,
+        })
     }
 }
 
@@ -380,6 +403,7 @@ impl Publisher {
             let changed = Arc::new(self.config.dynamic(new.dynamic_layers(me)));
             self.partitions.inherit(changed.topic_defaults.clone(), new);
             self.dynamic.send_replace(changed);
+            self.partitions.cleaner_bell().ring();
         }
         let levels = |image: &Image| {
             let kind = ResourceType::BrokerLogger.code();

@@ -75,6 +75,7 @@ pub(super) fn config(
         default_replication_factor: settings.typed("default.replication.factor")?,
         minima: check::minima(&settings),
         checkpoint_interval_ms: checkpoint_interval_ms(&settings)?,
+        log_cleaner_enable: settings.typed("log.cleaner.enable")?,
         log_retention_check_interval_ms: settings.typed("log.retention.check.interval.ms")?,
         socket_request_max_bytes: settings.typed("socket.request.max.bytes")?,
         socket_listen_backlog_size: settings

@@ -75,6 +75,7 @@ pub struct Config {
     /// written together.
     pub checkpoint_interval_ms: Millis,
     pub log_retention_check_interval_ms: Millis,
+    pub log_cleaner_enable: bool,
     pub socket_request_max_bytes: i32,
     /// `None` where nobody set it: the server has a default of its own (R39).
     pub socket_listen_backlog_size: Option<i32>,

@@ -7,7 +7,7 @@ use crate::config::TopicDefaults;
 use crate::config::key::{Key, Minima, keys};
 
 keys! { pub const KEYS:
-    NotYet List "cleanup.policy" = "delete", OneOf(&["compact", "delete"]), Dynamic, ["log.cleanup.policy"]:
+    Honoured List "cleanup.policy" = "delete", OneOf(&["compact", "delete"]), Dynamic, ["log.cleanup.policy"]:
         "What happens to old records: `delete`, `compact`, or both.";
     Honoured Int "compression.gzip.level" = "-1", GzipLevel, Dynamic, ["compression.gzip.level"]:
         "The level of gzip where the broker compresses; -1 for its own default.";
@@ -18,7 +18,7 @@ keys! { pub const KEYS:
         "The codec batches are stored in; `producer` keeps what the producer chose.";
     Honoured Int "compression.zstd.level" = "3", Between(-131072, 22), Dynamic, ["compression.zstd.level"]:
         "The level of zstd where the broker compresses.";
-    NotYet Long "delete.retention.ms" = "86400000", AtLeast(0), Dynamic, ["log.cleaner.delete.retention.ms"]:
+    Honoured Long "delete.retention.ms" = "86400000", AtLeast(0), Dynamic, ["log.cleaner.delete.retention.ms"]:
         "How long a compacted partition keeps tombstones.";
     Honoured Long "file.delete.delay.ms" = "60000", AtLeast(0), Dynamic, ["log.segment.delete.delay.ms"]:
         "How long a deleted file stays on disk under another name.";
@@ -37,7 +37,7 @@ keys! { pub const KEYS:
         "The bytes a tiered partition keeps locally; -2 follows `retention.bytes`.";
     NotYet Long "local.retention.ms" = "-2", AtLeast(-2), Dynamic, ["log.local.retention.ms"]:
         "How long a tiered partition keeps records locally; -2 follows `retention.ms`.";
-    NotYet Long "max.compaction.lag.ms" = "9223372036854775807", AtLeast(1), Dynamic, ["log.cleaner.max.compaction.lag.ms"]:
+    Honoured Long "max.compaction.lag.ms" = "9223372036854775807", AtLeast(1), Dynamic, ["log.cleaner.max.compaction.lag.ms"]:
         "How long a record may stay uncompacted.";
     Honoured Int "max.message.bytes" = "1048588", AtLeast(0), Dynamic, ["message.max.bytes"]:
         "The largest record batch the topic takes.";
@@ -49,9 +49,9 @@ keys! { pub const KEYS:
     Honoured String "message.timestamp.type"
         = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Dynamic, ["log.message.timestamp.type"]:
         "Whether a record carries its producer's time or the time of its append.";
-    NotYet Double "min.cleanable.dirty.ratio" = "0.5", Between(0, 1), Dynamic, ["log.cleaner.min.cleanable.ratio"]:
+    Honoured Double "min.cleanable.dirty.ratio" = "0.5", Between(0, 1), Dynamic, ["log.cleaner.min.cleanable.ratio"]:
         "Which part of a log must be unclean before the cleaner takes it.";
-    NotYet Long "min.compaction.lag.ms" = "0", AtLeast(0), Dynamic, ["log.cleaner.min.compaction.lag.ms"]:
+    Honoured Long "min.compaction.lag.ms" = "0", AtLeast(0), Dynamic, ["log.cleaner.min.compaction.lag.ms"]:
         "How long a record stays uncompacted at least.";
     Honoured Int "min.insync.replicas" = "1", AtLeast(1), Dynamic, ["min.insync.replicas"]:
         "How many replicas must be in sync for a write with acks=all.";

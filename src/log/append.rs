@@ -52,7 +52,8 @@ impl Log {
         now: Millis,
     ) -> Result<Appended, Error> {
         self.check_healthy()?;
-        if batch.header().producer_id >= 0 {
+        // A marker has no sequence; its coordinator has judged its epoch.
+        if batch.header().producer_id >= 0 && !batch.header().is_control() {
             self.refill_producers(now)?;
             if let Verdict::Duplicate {
                 base_offset,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 
 use crate::log::Error;
 use crate::log::directory::LogDirectory;
@@ -136,6 +136,14 @@ pub struct Shared {
     truncations: AtomicU64,
 }
 
+/// What came of [`Shared::try_enter`].
+pub enum TryEnter<'a> {
+    Entered(MutexGuard<'a, bool>),
+    /// The log is closed or deleted.
+    Shut,
+    Busy,
+}
+
 struct Damage {
     path: PathBuf,
     position: u64,
@@ -199,6 +207,17 @@ impl Shared {
     pub fn enter(&self) -> Option<MutexGuard<'_, bool>> {
         let gate = lock(&self.gate);
         (!*gate).then_some(gate)
+    }
+
+    /// The gate, unless somebody is inside. For who holds the partition's lock, under which others
+    /// wait for the gate.
+    pub fn try_enter(&self) -> TryEnter<'_> {
+        match self.gate.try_lock() {
+            Ok(gate) if *gate => TryEnter::Shut,
+            Ok(gate) => TryEnter::Entered(gate),
+            Err(TryLockError::Poisoned(gate)) => TryEnter::Entered(gate.into_inner()),
+            Err(TryLockError::WouldBlock) => TryEnter::Busy,
+        }
     }
 
     /// Closes the gate for good; waits for whoever is inside.

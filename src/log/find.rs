@@ -76,13 +76,8 @@ impl Segment {
 
     /// The two index files as far as they have the right shape, and whether that is all.
     pub fn read_index_files(&self) -> Result<(LoadedIndexes, bool), Error> {
-        let read = |suffix: &str| {
-            let path = self.path(suffix);
-            let bytes = self.files.read_file(&path);
-            bytes.map_err(|e| Error::io("read", &path, e))
-        };
-        let (offsets, offsets_whole) = index::parse(read("index")?.as_deref());
-        let (times, times_whole) = index::parse(read("timeindex")?.as_deref());
+        let (offsets, offsets_whole) = index::parse(self.read_index("index")?.as_deref());
+        let (times, times_whole) = index::parse(self.read_index("timeindex")?.as_deref());
         Ok((
             LoadedIndexes { offsets, times },
             offsets_whole && times_whole,

@@ -12,14 +12,15 @@
 use std::sync::Arc;
 
 use crate::log::context::{LogContext, Unsynced};
-use crate::log::segment::file_name;
+use crate::log::segment::{Segment, file_name};
 use crate::log::{Error, Log, Sealed};
 use crate::types::{Millis, Offset};
 
 mod work;
 
-use work::{Done, remove_snapshots, sync_directory, sync_indexes, sync_logs, write_epochs};
+use work::{Done, remove_snapshots, sync_indexes, write_epochs};
 pub use work::{FlushWork, Flushed};
+pub(super) use work::{sync_directory, sync_logs};
 
 /// One partition never has more unsynced bytes than this for long.
 const UNSYNCED_BYTES: u64 = 64 << 20;
@@ -116,6 +117,12 @@ impl Durability {
     pub fn sealed(&mut self, sealed: Sealed) {
         self.sealed.push(sealed);
         self.reported = false;
+    }
+
+    /// Others, which are durable, have taken the place of these segments.
+    pub fn segments_replaced(&mut self, old: &[Arc<Segment>]) {
+        self.sealed
+            .retain(|s| !old.iter().any(|old| Arc::ptr_eq(old, &s.segment)));
     }
 
     /// Completed segments that begin below `offset` have left the log, and with them the

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::log::Error;
@@ -16,9 +16,11 @@ use crate::log::files::{Files, lock};
 pub struct LogFile {
     path: PathBuf,
     files: Arc<Files>,
+    /// Tells apart the deleted names of files that had the same one.
+    generation: u64,
     descriptor: Mutex<Option<Arc<File>>>,
-    /// The file has got its deleted name.
-    deleted: AtomicBool,
+    /// [`Name`], changed while the descriptor's lock is held.
+    name: AtomicU8,
     used: AtomicBool,
     /// Written since the last sync began.
     dirty: AtomicBool,
@@ -28,14 +30,50 @@ pub struct LogFile {
     vouched: AtomicU32,
 }
 
+/// What the file is called now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Its own name.
+    Final,
+    /// Made by compaction, which may still be given up (Kafka: CLEANED_FILE_SUFFIX).
+    Cleaned,
+    /// Made by compaction, which is certain: a start completes it (Kafka: SWAP_FILE_SUFFIX).
+    Swap,
+    /// Taken by retention or replaced by compaction (Kafka: DELETED_FILE_SUFFIX).
+    Deleted,
+}
+
+impl Name {
+    /// `path` under this name.
+    pub fn of(self, path: &Path, generation: u64) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        match self {
+            Name::Final => {}
+            Name::Cleaned => name.push(".cleaned"),
+            Name::Swap => name.push(".swap"),
+            Name::Deleted if generation == 0 => name.push(".deleted"),
+            Name::Deleted => name.push(format!(".{generation}.deleted")),
+        }
+        PathBuf::from(name)
+    }
+}
+
+/// Compaction gives one name to one file after the other, some of which may wait to be unlinked.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+
 impl LogFile {
     /// A file that exists; it is opened on first use.
     pub fn existing(files: &Arc<Files>, path: PathBuf) -> Arc<LogFile> {
+        LogFile::named(files, path, Name::Final, 0)
+    }
+
+    fn named(files: &Arc<Files>, path: PathBuf, name: Name, generation: u64) -> Arc<LogFile> {
         Arc::new(LogFile {
             path,
             files: files.clone(),
+            generation,
             descriptor: Mutex::new(None),
-            deleted: AtomicBool::new(false),
+            name: AtomicU8::new(name as u8),
             used: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             closed_dirty: AtomicU32::new(0),
@@ -45,17 +83,55 @@ impl LogFile {
 
     /// Creates the file.
     pub fn create(files: &Arc<Files>, path: PathBuf) -> Result<Arc<LogFile>, Error> {
-        let file = files
-            .open(&path, true)
-            .map_err(|e| Error::io("create", &path, e))?;
-        let log_file = LogFile::existing(files, path);
-        *lock(&log_file.descriptor) = Some(Arc::new(file));
-        log_file.admit();
-        Ok(log_file)
+        LogFile::existing(files, path).created()
     }
 
+    /// Creates a file that will get the name `path` once it is certain to take the place of
+    /// others. One that was given up before is removed.
+    pub fn create_cleaned(files: &Arc<Files>, path: PathBuf) -> Result<Arc<LogFile>, Error> {
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let log_file = LogFile::named(files, path, Name::Cleaned, generation);
+        let stale = log_file.current_path();
+        let removed = files.remove(&stale);
+        removed.map_err(|e| Error::io("remove", &stale, e))?;
+        log_file.created()
+    }
+
+    fn created(self: Arc<Self>) -> Result<Arc<LogFile>, Error> {
+        let path = self.current_path();
+        let file = self.files.open(&path, true);
+        let file = file.map_err(|e| Error::io("create", &path, e))?;
+        *lock(&self.descriptor) = Some(Arc::new(file));
+        self.admit();
+        Ok(self)
+    }
+
+    pub fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
+    /// The path under its own name, whatever it is called now.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the file is now.
+    pub fn current_path(&self) -> PathBuf {
+        self.name().of(&self.path, self.generation)
+    }
+
+    pub fn name(&self) -> Name {
+        match self.name.load(Ordering::Acquire) {
+            name if name == Name::Final as u8 => Name::Final,
+            name if name == Name::Cleaned as u8 => Name::Cleaned,
+            name if name == Name::Swap as u8 => Name::Swap,
+            _ => Name::Deleted,
+        }
+    }
+
+    /// Of the deleted names of this file and those that belong to it; see [`Name::of`].
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The open descriptor; reopens it if the cache closed it.
@@ -65,10 +141,7 @@ impl LogFile {
         if let Some(file) = &*slot {
             return Ok(file.clone());
         }
-        let file = match self.is_deleted() {
-            true => self.files.open(&deleted_name(&self.path), false),
-            false => self.files.open(&self.path, false),
-        };
+        let file = self.files.open(&self.current_path(), false);
         let file = Arc::new(file.map_err(|e| Error::io("open", &self.path, e))?);
         *slot = Some(file.clone());
         drop(slot);
@@ -76,17 +149,18 @@ impl LogFile {
         Ok(file)
     }
 
-    /// Gives the file its deleted name; descriptors that are open stay valid, and so does opening
-    /// it again until it is unlinked.
-    pub fn rename_deleted(&self) -> io::Result<()> {
+    /// Gives the file another name; descriptors that are open stay valid, and so does opening it
+    /// again until it is unlinked.
+    pub fn rename(&self, to: Name) -> io::Result<()> {
         let _slot = lock(&self.descriptor);
-        self.files.rename(&self.path, &deleted_name(&self.path))?;
-        self.deleted.store(true, Ordering::Release);
+        let path = to.of(&self.path, self.generation);
+        self.files.rename(&self.current_path(), &path)?;
+        self.name.store(to as u8, Ordering::Release);
         Ok(())
     }
 
     pub fn is_deleted(&self) -> bool {
-        self.deleted.load(Ordering::Acquire)
+        self.name() == Name::Deleted
     }
 
     fn admit(self: &Arc<Self>) {
@@ -141,13 +215,6 @@ impl LogFile {
             closed_dirty: self.closed_dirty.load(Ordering::Acquire),
         }
     }
-}
-
-/// The name of a file that retention has taken (Kafka: LogFileUtils.DELETED_FILE_SUFFIX).
-pub fn deleted_name(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".deleted");
-    PathBuf::from(name)
 }
 
 /// A sync of one log file.

@@ -166,30 +166,45 @@ impl LookUp {
         index: usize,
         known: Option<LargestTimestamp>,
     ) -> Result<Option<(u64, BatchHeader)>, Error> {
+        if let Some(known) = known.filter(|known| known.timestamp >= 0)
+            && let Some(found) = self.batch_that_ends_with(index, known.offset)?
+        {
+            return Ok(Some(found));
+        }
+        // Only the headers tell; the index covers what must be left out.
         let (segment, size, _) = self.view.segment(index);
-        let start = match known {
-            Some(known) if known.timestamp >= 0 => known.offset,
-            // Only the headers tell; the index covers what must be left out.
-            _ => self.log_start_offset,
-        };
-        let mut walk = segment.walk_to_offset(start, size)?;
+        let mut walk = segment.walk_to_offset(self.log_start_offset, size)?;
         let mut best: Option<(u64, BatchHeader)> = None;
         while let Some((position, header)) = walk.next_batch()? {
             if header.next_offset() > self.visible_end {
                 break;
             }
-            if header.last_offset() < self.log_start_offset {
+            if header.last_offset() < self.log_start_offset || header.record_count == 0 {
                 continue;
             }
             let best_time = best.as_ref().map(|(_, best)| best.max_timestamp);
             if best_time.is_none_or(|time| header.max_timestamp > time) {
                 best = Some((position, header));
             }
-            if known.is_some_and(|known| known.offset == header.last_offset()) {
-                return Ok(Some((position, header)));
-            }
         }
         Ok(best)
+    }
+
+    /// `None` if compaction has left nothing but its header.
+    fn batch_that_ends_with(
+        &self,
+        index: usize,
+        last_offset: Offset,
+    ) -> Result<Option<(u64, BatchHeader)>, Error> {
+        let (segment, size, _) = self.view.segment(index);
+        let mut walk = segment.walk_to_offset(last_offset, size)?;
+        while let Some((position, header)) = walk.next_batch()? {
+            if header.last_offset() >= last_offset {
+                let is_it = header.last_offset() == last_offset && header.record_count > 0;
+                return Ok(is_it.then_some((position, header)));
+            }
+        }
+        Ok(None)
     }
 
     fn segments(&self) -> std::ops::Range<usize> {

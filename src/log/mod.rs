@@ -5,7 +5,8 @@
 //! leads, which acknowledgements a producer wants, or how far readers may see: callers say so.
 //!
 //! Files: [`append`] the write path and rolling · [`read`] offsets to bytes · [`lookup`]
-//! timestamps to offsets · [`retention`] how a log begins later · [`open`] and [`recovery`] from files to a log · [`flush`] what makes
+//! timestamps to offsets · [`retention`] how a log begins later · [`compaction`] how it keeps one
+//! record of each key · [`open`] and [`recovery`] from files to a log · [`flush`] what makes
 //! it durable and when · [`segment`], [`index`], [`time_index`], [`walk`] one segment ·
 //! [`producers`], [`epochs`] what else a log knows · [`directory`], [`checkpoints`] what all
 //! logs share.
@@ -16,6 +17,7 @@
 pub mod append;
 mod apply;
 pub mod checkpoints;
+pub mod compaction;
 pub mod context;
 pub mod directory;
 pub mod epochs;
@@ -38,6 +40,7 @@ pub mod producers;
 pub mod read;
 pub mod recovery;
 pub mod relocate;
+mod remembered;
 pub mod replay;
 pub mod retention;
 pub mod retire;

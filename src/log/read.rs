@@ -234,8 +234,13 @@ impl View {
         above.saturating_sub(1)
     }
 
-    /// Whether retention took the files of a segment since.
-    fn is_overtaken(&self) -> bool {
+    /// Of the log when the view was taken.
+    pub fn truncations(&self) -> u64 {
+        self.truncations
+    }
+
+    /// Whether retention or compaction took the files of a segment since.
+    pub fn is_overtaken(&self) -> bool {
         self.sealed.iter().any(|sealed| sealed.segment.is_deleted())
     }
 

@@ -207,19 +207,27 @@ impl RetentionPlan {
     /// Whether every record is older than `retention.ms`. Records without a timestamp are as old
     /// as their file.
     fn is_expired(&self, segment: &Arc<Segment>, is_active: bool) -> Result<bool, Error> {
-        let largest = match is_active {
+        let largest = match is_active && self.active_timestamp >= 0 {
             true => self.active_timestamp,
-            false => segment.largest_timestamp()?.timestamp,
-        };
-        let largest = match largest {
-            0.. => largest,
-            _ => {
-                let path = segment.log().path();
-                let modified = modified_ms(segment.log().get()?.metadata());
-                modified.map_err(|e| Error::io("stat", path, e))?
-            }
+            false if is_active => segment.age()?,
+            false => segment.timestamp_or_age()?,
         };
         Ok(self.now.saturating_sub(largest) > self.retention.ms)
+    }
+}
+
+impl Segment {
+    /// The largest timestamp of a sealed segment, or the age of its file if it has none.
+    pub(super) fn timestamp_or_age(self: &Arc<Self>) -> Result<Millis, Error> {
+        match self.largest_timestamp()?.timestamp {
+            largest @ 0.. => Ok(largest),
+            _ => self.age(),
+        }
+    }
+
+    fn age(&self) -> Result<Millis, Error> {
+        let modified = modified_ms(self.log().get()?.metadata());
+        modified.map_err(|e| Error::io("stat", self.log().path(), e))
     }
 }
 
@@ -235,6 +243,7 @@ pub struct IdleLog {
     bytes: u64,
     /// `None`: there are no segments.
     first: Option<IdleSegment>,
+    last_base: Option<Offset>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -261,6 +270,7 @@ impl IdleLog {
         }
         let logs = || names.iter().filter(|(name, _)| name.ends_with(".log"));
         let mut bases = logs().filter_map(|(name, length)| Some((base_of(name)?, *length)));
+        let last_base = bases.clone().next_back().map(|(base, _)| base);
         let first = match bases.next() {
             None => None,
             Some((base, bytes)) => Some(IdleSegment {
@@ -272,7 +282,13 @@ impl IdleLog {
         Ok(IdleLog {
             bytes: logs().map(|(_, length)| length).sum(),
             first,
+            last_base,
         })
+    }
+
+    /// Whether there is a completed segment that compaction has not reached.
+    pub fn may_be_dirty(&self, cleaned_to: Option<Offset>) -> bool {
+        self.first.is_some_and(|first| first.end.is_some()) && cleaned_to != self.last_base
     }
 
     /// Bytes of all segments.

@@ -14,7 +14,7 @@ use crate::faults::crash_point;
 use crate::log::Error;
 use crate::log::files::{Files, lock};
 use crate::log::index::{self, Entries, OffsetEntry};
-use crate::log::log_file::{LogFile, deleted_name};
+use crate::log::log_file::{LogFile, Name};
 use crate::log::time_index::{LargestTimestamp, TimeEntry};
 use crate::types::Offset;
 
@@ -80,6 +80,13 @@ impl Segment {
         Ok(Segment::with(files, dir, base_offset, log, indexes))
     }
 
+    /// A completed segment of `size` bytes that compaction has made: `log` and its indexes have
+    /// other names until [`Segment::rename_cleaned`].
+    pub fn cleaned(dir: &Path, base_offset: Offset, log: Arc<LogFile>, size: u64) -> Segment {
+        let files = log.files().clone();
+        Segment::with(&files, dir, base_offset, log, Indexes::Sealed { size })
+    }
+
     /// An existing sealed segment of `size` bytes. Opens nothing.
     pub fn sealed(files: &Arc<Files>, dir: &Path, base_offset: Offset, size: u64) -> Segment {
         let log = LogFile::existing(files, dir.join(file_name(base_offset, "log")));
@@ -133,9 +140,9 @@ impl Segment {
         for suffix in SUFFIXES {
             crash_point("retention.renaming");
             let path = self.path(suffix);
-            let to = deleted_name(&path);
+            let to = Name::Deleted.of(&path, self.log.generation());
             let outcome = match suffix {
-                "log" => self.log.rename_deleted(),
+                "log" => self.log.rename(Name::Deleted),
                 _ => self.files.rename(&path, &to),
             };
             match outcome {
@@ -146,6 +153,40 @@ impl Segment {
         }
         *deleted = true;
         Ok(renamed)
+    }
+
+    /// Gives the log and the indexes of a segment that compaction has made their next name, the
+    /// log last: what a start makes of the others depends on it.
+    pub fn rename_cleaned(&self, to: Name) -> Result<(), Error> {
+        let _deleted = lock(&self.deleted);
+        for suffix in ["timeindex", "index"] {
+            let path = self.path(suffix);
+            let from = self.log.name().of(&path, 0);
+            let renamed = self.files.rename(&from, &to.of(&path, 0));
+            renamed.map_err(|e| Error::io("rename", &from, e))?;
+        }
+        crash_point("compaction.renaming");
+        let renamed = self.log.rename(to);
+        renamed.map_err(|e| Error::io("rename", self.log.path(), e))
+    }
+
+    /// The content of an index file under whichever name it has.
+    pub(super) fn read_index(&self, suffix: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path(suffix);
+        let read = |name: Name| {
+            let path = name.of(&path, self.log.generation());
+            let bytes = self.files.read_file(&path);
+            bytes.map_err(|e| Error::io("read", &path, e))
+        };
+        let name = self.log.name();
+        match read(name)? {
+            None if name != Name::Final => {
+                // It may just be getting another name.
+                let _deleted = lock(&self.deleted);
+                read(self.log.name())
+            }
+            bytes => Ok(bytes),
+        }
     }
 
     /// Whether the files have their deleted names, or are gone.

@@ -8,7 +8,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::log::Error;
 use crate::log::log_file::LogFile;
-use crate::protocol::batch::BatchHeader;
+use crate::protocol::batch::{BatchHeader, crc_matches};
 use crate::types::Offset;
 
 /// Bytes read at once: one index interval, so that a lookup ends after one or two reads.
@@ -71,6 +71,24 @@ impl HeaderWalk {
     /// From here on every batch will be verified: read in large pieces.
     pub fn read_everything(&mut self) {
         self.chunk_size = VERIFY_CHUNK;
+    }
+
+    /// From here on whole batches will be read: in pieces of `bytes`.
+    pub fn read_in_pieces_of(&mut self, bytes: usize) {
+        self.chunk_size = bytes;
+    }
+
+    /// All bytes of the batch under the cursor, just peeked at. Its checksum is verified.
+    pub fn whole_batch(&mut self, header: &BatchHeader) -> Result<&[u8], Error> {
+        let size = header.total_size();
+        if self.held(self.position).len() < size {
+            self.fill_from_here(size)?;
+        }
+        let batch = self.held(self.position).get(..size);
+        if !batch.is_some_and(crc_matches) {
+            return Err(self.corrupt("the checksum of the batch is wrong"));
+        }
+        Ok(self.held(self.position).get(..size).unwrap_or_default())
     }
 
     /// Whether the batch under the cursor, just peeked at, has the CRC its header claims. Reads
@@ -163,7 +181,7 @@ impl HeaderWalk {
         if let Some(header) = BatchHeader::read(self.held(self.position)) {
             return Ok(Some(header));
         }
-        self.fill(self.position)?;
+        self.fill_from_here(BatchHeader::SIZE)?;
         Ok(BatchHeader::read(self.held(self.position)))
     }
 
@@ -172,6 +190,20 @@ impl HeaderWalk {
         let at = position.checked_sub(self.chunk_start);
         let at = at.and_then(|at| usize::try_from(at).ok());
         at.and_then(|at| self.chunk.get(at..)).unwrap_or_default()
+    }
+
+    /// Holds at least `size` bytes from the cursor on; what is held already is not read again.
+    fn fill_from_here(&mut self, size: usize) -> Result<(), Error> {
+        let held = self.held(self.position).len();
+        self.chunk.drain(..self.chunk.len() - held);
+        self.chunk_start = self.position;
+        let left = self.end - self.position;
+        let wanted = left.min(size.max(self.chunk_size) as u64) as usize;
+        self.chunk.resize(wanted.max(held), 0);
+        let at = self.position + held as u64;
+        let read = self.log_file.read_at(&mut self.chunk[held..], at)?;
+        self.chunk.truncate(held + read);
+        Ok(())
     }
 
     fn fill(&mut self, position: u64) -> Result<(), Error> {

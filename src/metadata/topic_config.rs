@@ -17,6 +17,10 @@ pub struct TopicConfig {
     pub retention_ms: i64,
     /// −1: no limit.
     pub retention_bytes: i64,
+    pub min_cleanable_dirty_ratio: f64,
+    pub min_compaction_lag_ms: i64,
+    pub max_compaction_lag_ms: i64,
+    pub delete_retention_ms: i64,
     pub segment_bytes: i32,
     pub segment_ms: i64,
     pub segment_jitter_ms: i64,
@@ -62,6 +66,10 @@ impl TopicConfig {
             },
             retention_ms: values.long("retention.ms"),
             retention_bytes: values.long("retention.bytes"),
+            min_cleanable_dirty_ratio: values.double("min.cleanable.dirty.ratio"),
+            min_compaction_lag_ms: values.long("min.compaction.lag.ms"),
+            max_compaction_lag_ms: values.long("max.compaction.lag.ms"),
+            delete_retention_ms: values.long("delete.retention.ms"),
             segment_bytes: match values.text("internal.segment.bytes") {
                 "" => values.int("segment.bytes"),
                 own => own.parse().unwrap_or(i32::MAX),
@@ -161,6 +169,10 @@ impl<'a> Values<'a> {
     }
 
     fn int(&self, name: &str) -> i32 {
+        self.text(name).parse().unwrap_or_default()
+    }
+
+    fn double(&self, name: &str) -> f64 {
         self.text(name).parse().unwrap_or_default()
     }
 

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
 
+use super::cleaner::Bell;
 use super::housekeeping::Alarm;
 use super::volume::{Remains, Volume};
 use super::{Partition, PartitionArgs};
@@ -32,6 +33,7 @@ pub struct Partitions {
     /// Partitions with segments below their start.
     to_remove: Mutex<VecDeque<Arc<Partition>>>,
     alarm: Arc<Alarm>,
+    cleaner_bell: Arc<Bell>,
     /// Threads that move logs between directories.
     movers: Mutex<Vec<JoinHandle<()>>>,
     /// Until the partitions of the first image have found their directories.
@@ -69,6 +71,7 @@ impl Partitions {
             topics,
             to_remove: Mutex::default(),
             alarm: Arc::default(),
+            cleaner_bell: Arc::default(),
             movers: Mutex::default(),
             is_starting: AtomicBool::new(true),
         }
@@ -84,6 +87,11 @@ impl Partitions {
 
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
+    }
+
+    /// Wakes the cleaner, for which settings may have changed.
+    pub fn cleaner_bell(&self) -> &Arc<Bell> {
+        &self.cleaner_bell
     }
 
     /// R186: an unknown name is 3, a partition that is known but not led here is 6.

@@ -2,6 +2,8 @@
 //! mutex, held for one append or one lookup and never across an await, is all the concurrency
 //! control there is: what is checked under it is appended under it (R68).
 
+pub mod cleaner;
+mod compaction;
 pub mod fetch_session;
 pub mod housekeeping;
 pub mod leader;
@@ -31,6 +33,7 @@ use crate::protocol::batch::ValidBatch;
 use crate::protocol::validate::ProduceRules;
 use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 
+use compaction::Cleaning;
 pub use leader::Leader;
 use moving::Move;
 pub use offsets::{FoundOffset, OffsetQuery};
@@ -73,6 +76,7 @@ struct State {
     sync_awaited: Offset,
     /// What retention saw of the files of an unopened log.
     idle: Option<IdleLog>,
+    cleaning: Cleaning,
     /// The topic is deleted; requests that still hold the partition are told so.
     closed: bool,
 }
@@ -128,6 +132,7 @@ impl Partition {
             waiters: WaitList::default(),
             sync_awaited: 0,
             idle: None,
+            cleaning: Cleaning::default(),
             closed: false,
         };
         Partition {

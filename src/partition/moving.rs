@@ -253,6 +253,9 @@ impl Partition {
             high_watermark,
         };
         moving.volume.note(&self.name, offsets);
+        if let Some(to) = state.volume.cleaned_to(&self.name) {
+            moving.volume.note_cleaned(&self.name, to);
+        }
         // The checkpoint first: a log without an entry would be read whole.
         let finished = match moving.volume.write_checkpoints() {
             true => copy.finish(log),

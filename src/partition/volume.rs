@@ -280,6 +280,16 @@ impl Volume {
         }
     }
 
+    /// Up to where compaction has come; `None` if it never began.
+    pub fn cleaned_to(&self, partition: &TopicPartition) -> Option<Offset> {
+        lock(&self.checkpoints).offset(CheckpointFile::Cleaner, partition)
+    }
+
+    /// Notes for the next checkpoint round up to where compaction has come.
+    pub fn note_cleaned(&self, partition: &TopicPartition, to: Offset) {
+        lock(&self.checkpoints).set(CheckpointFile::Cleaner, partition, to);
+    }
+
     /// Drops a partition from all checkpoints.
     pub fn forget(&self, partition: &TopicPartition) {
         lock(&self.checkpoints).forget(partition);

@@ -22,12 +22,14 @@ pub const LOG_OVERHEAD: usize = 12;
 /// What the protocol writes for "no timestamp".
 pub const NO_TIMESTAMP: Millis = -1;
 
-const CODEC_MASK: i16 = 0x07;
+pub(super) const CODEC_MASK: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+/// The base timestamp is the time from which tombstones and markers may be dropped (KIP-534).
+pub(super) const DELETE_HORIZON: i16 = 0x40;
 /// The CRC covers everything from the attributes on.
-const CRC_START: usize = 21;
+pub(super) const CRC_START: usize = 21;
 
 /// Which clock a record's timestamp comes from: `message.timestamp.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +154,12 @@ impl BatchHeader {
     /// Holds a transaction marker, not data.
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
+    }
+
+    /// From when on tombstones and markers of the batch may be dropped, once compaction has set it
+    /// (KIP-534).
+    pub fn delete_horizon(&self) -> Option<Millis> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     /// Every record's timestamp is the header's max timestamp.

@@ -15,6 +15,7 @@ pub mod produce;
 mod record_errors;
 mod record_input;
 pub mod records;
+pub mod retain;
 pub mod shape;
 mod snappy;
 pub mod table;

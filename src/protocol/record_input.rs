@@ -2,6 +2,8 @@
 //! nothing is kept. One walker over both, so that the two cannot judge differently.
 
 use super::compression::{Compressor, Inflate, InflateError};
+use super::records::BatchError;
+use super::varint;
 
 /// A source of record bytes. `None` means there are no more; a [`Stream`] may know worse.
 pub(super) trait Input {
@@ -90,8 +92,23 @@ impl<'a> Stream<'a> {
         self.failure
     }
 
+    /// Appends the bytes of the next record, without its length, to `out`.
+    pub(super) fn record(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        let length = varint::signed(|| self.pop())?;
+        self.copy(usize::try_from(length).ok()?, out)
+    }
+
+    /// Whether nothing is left behind the last of `count` records.
+    pub(super) fn end(mut self, count: i32) -> Result<(), BatchError> {
+        match (self.pop(), self.failure()) {
+            (_, Some(failure)) => Err(failure.into()),
+            (Some(_), None) => Err(BatchError::Trailing { count }),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// Appends the next `len` bytes to `out`, which grows only with bytes that are there.
-    pub(super) fn copy(&mut self, mut len: usize, out: &mut Vec<u8>) -> Option<()> {
+    fn copy(&mut self, mut len: usize, out: &mut Vec<u8>) -> Option<()> {
         while len > 0 {
             let window = self.window()?;
             let now = &window[..window.len().min(len)];

@@ -97,6 +97,10 @@ pub enum BatchError {
     Malformed { index: i32, count: i32 },
     #[error("bytes are left behind the last of {count} records")]
     Trailing { count: i32 },
+    #[error("cannot compress: {0}")]
+    Compress(#[source] std::io::Error),
+    #[error("compressed anew, it would be longer than 2 GiB")]
+    TooLong,
 }
 
 /// Shows the records of one batch (header included) in order until `f` breaks, inflating if
@@ -153,9 +157,7 @@ fn show_inflated(
     let mut bytes = Vec::new();
     for index in 0..count {
         bytes.clear();
-        let whole = varint::signed(|| stream.pop())
-            .and_then(|length| usize::try_from(length).ok())
-            .and_then(|length| stream.copy(length, &mut bytes));
+        let whole = stream.record(&mut bytes);
         let record = whole.and_then(|()| parse_body(&mut Slice::new(&bytes), bytes.len() as u64));
         let Some(record) = record else {
             return Err(match stream.failure() {
@@ -167,14 +169,10 @@ fn show_inflated(
             return Ok(());
         }
     }
-    match (stream.pop(), stream.failure()) {
-        (_, Some(failure)) => Err(failure.into()),
-        (Some(_), None) => Err(BatchError::Trailing { count }),
-        (None, None) => Ok(()),
-    }
+    stream.end(count)
 }
 
-fn view<'a>(header: &BatchHeader, parsed: Parsed<&'a [u8]>) -> RecordView<'a> {
+pub(super) fn view<'a>(header: &BatchHeader, parsed: Parsed<&'a [u8]>) -> RecordView<'a> {
     RecordView {
         offset: header
             .base_offset
@@ -210,7 +208,7 @@ pub(super) fn parse<I: Input>(input: &mut I) -> Option<Parsed<I::Slice>> {
     parse_body(input, length)
 }
 
-fn parse_body<I: Input>(input: &mut I, length: u64) -> Option<Parsed<I::Slice>> {
+pub(super) fn parse_body<I: Input>(input: &mut I, length: u64) -> Option<Parsed<I::Slice>> {
     let start = input.position();
     input.pop()?; // attributes: unused bits, any value (R55)
     let timestamp_delta = varint::signed_long(|| input.pop())?;

@@ -30,7 +30,7 @@ keys! { pub(super) const KEYS:
         "How many bytes each partition keeps; -1 for no limit.";
     Honoured Long "log.retention.check.interval.ms" = "300000", AtLeast(1), ReadOnly:
         "How often segments are checked for deletion.";
-    NotYet List "log.cleanup.policy" = "delete", OneOf(&["compact", "delete"]), Dynamic:
+    Honoured List "log.cleanup.policy" = "delete", OneOf(&["compact", "delete"]), Dynamic:
         "What happens to old records: `delete`, `compact`, or both.";
     Honoured Long "log.segment.delete.delay.ms" = "60000", AtLeast(0), Dynamic:
         "How long a deleted file stays on disk under another name.";
@@ -58,27 +58,27 @@ keys! { pub(super) const KEYS:
         "How far a record's timestamp may lie behind the broker's clock.";
     Honoured Long "log.message.timestamp.after.max.ms" = "3600000", AtLeast(0), Dynamic:
         "How far a record's timestamp may lie ahead of the broker's clock.";
-    NotYet Boolean "log.cleaner.enable" = "true", Any, ReadOnly:
+    Honoured Boolean "log.cleaner.enable" = "true", Any, ReadOnly:
         "Whether the cleaner runs.";
-    NoEffect Int "log.cleaner.threads" = "1", AtLeast(0), Dynamic:
+    Honoured Int "log.cleaner.threads" = "1", AtLeast(0), Dynamic:
         "Threads of the cleaner.";
-    NotYet Long "log.cleaner.backoff.ms" = "15000", AtLeast(0), Dynamic:
+    Honoured Long "log.cleaner.backoff.ms" = "15000", AtLeast(0), Dynamic:
         "How long an idle cleaner sleeps.";
-    NoEffect Long "log.cleaner.dedupe.buffer.size" = "134217728", Any, Dynamic:
-        "Memory for the cleaner's map of keys, over all its threads.";
-    NoEffect Int "log.cleaner.io.buffer.size" = "524288", AtLeast(0), Dynamic:
-        "Memory for the cleaner's reads and writes, over all its threads.";
-    NoEffect Double "log.cleaner.io.buffer.load.factor" = "0.9", Any, Dynamic:
+    Honoured Long "log.cleaner.dedupe.buffer.size" = "134217728", Any, Dynamic:
+        "Memory for the cleaner's map of keys, over all its threads; 56 MiB for each are used at most.";
+    Honoured Int "log.cleaner.io.buffer.size" = "524288", AtLeast(0), Dynamic:
+        "Memory for the cleaner's reads and writes, over all its threads; 2 MiB for each are used at most.";
+    Honoured Double "log.cleaner.io.buffer.load.factor" = "0.9", Any, Dynamic:
         "How full the cleaner's map of keys may become.";
-    NotYet Double "log.cleaner.io.max.bytes.per.second" = "1.7976931348623157E308", Any, Dynamic:
+    Honoured Double "log.cleaner.io.max.bytes.per.second" = "1.7976931348623157E308", Any, Dynamic:
         "The most the cleaner reads and writes per second.";
-    NotYet Double "log.cleaner.min.cleanable.ratio" = "0.5", Between(0, 1), Dynamic:
+    Honoured Double "log.cleaner.min.cleanable.ratio" = "0.5", Between(0, 1), Dynamic:
         "Which part of a log must be unclean before the cleaner takes it.";
-    NotYet Long "log.cleaner.delete.retention.ms" = "86400000", AtLeast(0), Dynamic:
+    Honoured Long "log.cleaner.delete.retention.ms" = "86400000", AtLeast(0), Dynamic:
         "How long a compacted partition keeps tombstones.";
-    NotYet Long "log.cleaner.min.compaction.lag.ms" = "0", AtLeast(0), Dynamic:
+    Honoured Long "log.cleaner.min.compaction.lag.ms" = "0", AtLeast(0), Dynamic:
         "How long a record stays uncompacted at least.";
-    NotYet Long "log.cleaner.max.compaction.lag.ms" = "9223372036854775807", AtLeast(1), Dynamic:
+    Honoured Long "log.cleaner.max.compaction.lag.ms" = "9223372036854775807", AtLeast(1), Dynamic:
         "How long a record may stay uncompacted.";
     Honoured Boolean "auto.create.topics.enable" = "true", Any, ReadOnly:
         "Whether asking for a missing topic creates it.";

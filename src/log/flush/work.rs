@@ -175,7 +175,7 @@ impl FlushWork {
 }
 
 /// One `fdatasync` per file, or one `syncfs` if a descriptor was closed while dirty.
-pub(super) fn sync_logs(cx: &LogContext, syncs: &[PendingSync]) -> Result<(), Error> {
+pub(in crate::log) fn sync_logs(cx: &LogContext, syncs: &[PendingSync]) -> Result<(), Error> {
     if syncs.iter().any(PendingSync::needs_filesystem_sync) {
         cx.sync_filesystem()?;
         syncs.iter().for_each(PendingSync::filesystem_synced);
@@ -223,7 +223,7 @@ pub(super) fn remove_snapshots(
     Ok(())
 }
 
-pub(super) fn sync_directory(cx: &LogContext, path: &Path) -> Result<(), Error> {
+pub(in crate::log) fn sync_directory(cx: &LogContext, path: &Path) -> Result<(), Error> {
     let synced = cx.files.sync_directory(path);
     synced.map_err(|e| Error::io("sync", path, e))
 }

@@ -1,0 +1,194 @@
+//! Where each key was written last, in bounded memory: 24 bytes for a key, however long it is.
+//!
+//! A key is known by 128 bits of hash, made with random keys per round so that nobody can choose
+//! two keys that are taken for one (Kafka: SkimpyOffsetMap, with MD5). The table is made of many
+//! small ones that grow on their own, so that growing never needs twice the memory.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::types::Offset;
+
+const TABLES: usize = 256;
+/// Slots of a table that has just got its first key.
+const FIRST_SLOTS: usize = 16;
+/// Bytes of a slot.
+const SLOT: usize = size_of::<Slot>();
+
+/// See the module.
+pub struct LastOffsets {
+    hashers: [RandomState; 2],
+    tables: Vec<Table>,
+    /// Slots that a table may have at most.
+    max_slots: usize,
+    /// Which part of its slots a table fills before it grows, or is full.
+    load_factor: f64,
+}
+
+#[derive(Default)]
+struct Table {
+    slots: Vec<Slot>,
+    used: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    hash: [u64; 2],
+    /// The offset behind the record's: 0 is a free slot.
+    behind: u64,
+}
+
+impl LastOffsets {
+    /// At most `max_bytes`, of which `load_factor` (0 to 1) is filled.
+    pub fn new(max_bytes: usize, load_factor: f64) -> LastOffsets {
+        LastOffsets {
+            hashers: [RandomState::new(), RandomState::new()],
+            tables: (0..TABLES).map(|_| Table::default()).collect(),
+            max_slots: (max_bytes / SLOT / TABLES).max(2),
+            load_factor: load_factor.clamp(0.01, 0.95),
+        }
+    }
+
+    /// `key` was written at `offset`, above every offset it was written at before. False if there
+    /// is no room for another key.
+    pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
+        let hash = self.hash(key);
+        let (max_slots, load_factor) = (self.max_slots, self.load_factor);
+        let table = &mut self.tables[hash[0] as usize % TABLES];
+        let behind = offset as u64 + 1;
+        if let Some(slot) = table.find(hash) {
+            slot.behind = behind;
+            return true;
+        }
+        if !table.make_room(max_slots, load_factor) {
+            return false;
+        }
+        table.insert(Slot { hash, behind });
+        true
+    }
+
+    /// Where `key` was written last; `None` if it is not among those put.
+    pub fn get(&self, key: &[u8]) -> Option<Offset> {
+        let hash = self.hash(key);
+        let table = &self.tables[hash[0] as usize % TABLES];
+        let at = table.place(hash)?;
+        match table.slots[at].behind {
+            0 => None,
+            behind => Some(behind as Offset - 1),
+        }
+    }
+
+    /// Keys.
+    pub fn len(&self) -> usize {
+        self.tables.iter().map(|table| table.used).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn hash(&self, key: &[u8]) -> [u64; 2] {
+        self.hashers.each_ref().map(|state| {
+            let mut hasher = state.build_hasher();
+            hasher.write(key);
+            hasher.finish()
+        })
+    }
+}
+
+impl Table {
+    /// The slot that holds `hash`, or the free one where it would go; `None` without slots.
+    fn place(&self, hash: [u64; 2]) -> Option<usize> {
+        let count = self.slots.len();
+        // The table was chosen by the low bits of the first half.
+        let mut at = ((u128::from(hash[1]) * count as u128) >> 64) as usize;
+        for _ in 0..count {
+            let slot = &self.slots[at];
+            if slot.behind == 0 || slot.hash == hash {
+                return Some(at);
+            }
+            at = if at + 1 == count { 0 } else { at + 1 };
+        }
+        None
+    }
+
+    fn find(&mut self, hash: [u64; 2]) -> Option<&mut Slot> {
+        let at = self.place(hash)?;
+        Some(&mut self.slots[at]).filter(|slot| slot.behind != 0)
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        let Some(at) = self.place(slot.hash) else {
+            unreachable!("room was made for a key");
+        };
+        self.slots[at] = slot;
+        self.used += 1;
+    }
+
+    /// Whether there is a slot for one more key, after growing if need be.
+    fn make_room(&mut self, max_slots: usize, load_factor: f64) -> bool {
+        let fits = |slots: usize| self.used < (slots as f64 * load_factor) as usize;
+        if fits(self.slots.len()) {
+            return true;
+        }
+        let more = self.slots.len() + self.slots.len() / 2;
+        let wanted = more.max(FIRST_SLOTS).min(max_slots);
+        // The smallest tables hold one key at least, or no round would ever end.
+        let is_first = self.used == 0 && self.slots.is_empty();
+        if wanted <= self.slots.len() || !(fits(wanted) || is_first) {
+            return false;
+        }
+        let slots = std::mem::replace(&mut self.slots, vec![Slot::default(); wanted]);
+        self.used = 0;
+        let held = slots.into_iter().filter(|slot| slot.behind != 0);
+        held.for_each(|slot| self.insert(slot));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_offset_of_every_key_is_found_whatever_its_length() {
+        let mut map = LastOffsets::new(8 << 20, 0.9);
+        let key = |i: i64| format!("{i}").repeat(1 + i as usize % 7).into_bytes();
+        for round in 0..3 {
+            for i in 0..20_000 {
+                assert!(map.put(&key(i), round * 20_000 + i));
+            }
+        }
+        assert_eq!(map.len(), 20_000);
+        for i in 0..20_000 {
+            assert_eq!(map.get(&key(i)), Some(40_000 + i));
+        }
+        assert_eq!(map.get(b"never"), None);
+    }
+
+    #[test]
+    fn it_is_full_before_it_takes_more_than_its_memory() {
+        let max_bytes = 1 << 20;
+        let mut map = LastOffsets::new(max_bytes, 0.9);
+        let mut keys = 0_i64;
+        while map.put(&keys.to_be_bytes(), keys) {
+            keys += 1;
+        }
+        let slots: usize = map.tables.iter().map(|table| table.slots.len()).sum();
+        assert!(slots * SLOT <= max_bytes, "{slots} slots");
+        // The first of many tables is full a little before the others.
+        let ideal = (max_bytes / SLOT) as f64 * 0.9;
+        assert!(keys as f64 > 0.7 * ideal, "{keys} of {ideal}");
+        assert!(
+            map.put(&0_i64.to_be_bytes(), keys),
+            "a key that is known needs no room"
+        );
+        assert_eq!(map.get(&0_i64.to_be_bytes()), Some(keys));
+    }
+
+    #[test]
+    fn the_smallest_one_still_takes_a_key() {
+        let mut map = LastOffsets::new(0, 0.0);
+        assert!(map.put(b"k", 7));
+        assert_eq!(map.get(b"k"), Some(7));
+    }
+}
