@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::budget::{self, Budget};
 use crate::clock::Clock;
 use crate::config::{
-    Config, Corruption, DynamicConfig, DynamicLayers, ResourceType, loggers, topic_keys,
+    Config, Corruption, DynamicConfig, DynamicLayers, ResourceType, TopicDefaults, loggers,
+    topic_keys,
 };
 use crate::controller::brokers::Registration;
 use crate::controller::{
@@ -19,6 +20,8 @@ use crate::controller::{
 };
 use crate::error::ResponseError;
 use crate::faults::crash_point;
+use crate::group;
+use crate::group::coordinator::GroupCoordinator;
 use crate::log::directory::{CleanMarker, LogDirectory};
 use crate::log::meta_properties::Identity;
 use crate::log::{Files, HotTails, LogContext, LogOptions};
@@ -40,6 +43,7 @@ pub struct Shared {
     pub partitions: Arc<Partitions>,
     pub controller: ControllerHandle,
     pub producer_ids: ProducerIds,
+    pub groups: GroupCoordinator,
     pub fetch_sessions: Mutex<SessionCache>,
     metadata: watch::Receiver<Arc<Image>>,
     dynamic: watch::Receiver<Arc<DynamicConfig>>,
@@ -92,13 +96,8 @@ impl Core {
         let (dynamic_sender, dynamic) =
             watch::channel(Arc::new(config.dynamic(DynamicLayers::default())));
         let defaults = dynamic.borrow().topic_defaults.clone();
-        let partitions = Arc::new(Partitions::new(
-            config.node_id,
-            defaults,
-            config.strict_produce,
-            clock.clone(),
-            opened.volumes.clone(),
-        ));
+        let partitions = Arc::new(opened.partitions(&config, &clock, defaults));
+        let groups = GroupCoordinator::new(group::Settings::of(&config), clock.clone())?;
         let (failure, failed) = watch::channel(None);
         let watchdog = Watchdog {
             metadata_directory: opened.metadata.clone(),
@@ -107,6 +106,7 @@ impl Core {
         let publisher = Publisher {
             config: config.clone(),
             partitions: partitions.clone(),
+            groups: groups.clone(),
             dynamic: dynamic_sender,
             set_log_levels,
         };
@@ -119,6 +119,7 @@ impl Core {
             })
             .await?
         };
+        groups.start();
         let metadata = quorum.metadata.clone();
         let broker_epoch = epoch_of(&metadata.borrow(), config.node_id)?;
         let background = Background::start(&partitions, &config, &dynamic, &clock, watchdog)?;
@@ -126,6 +127,7 @@ impl Core {
             budget: budget_of(&config),
             controller: quorum.controller.clone(),
             producer_ids: ProducerIds::default(),
+            groups,
             fetch_sessions: Mutex::new(session_cache(&config)),
             metadata,
             dynamic,
@@ -173,8 +175,9 @@ impl Core {
             broker_epoch,
             ..
         } = self;
-        let partitions = shared.partitions.clone();
+        let (partitions, groups) = (shared.partitions.clone(), shared.groups.clone());
         let closed = off_runtime(move || {
+            groups.stop();
             drop(background);
             partitions.close().context("a log could not be closed")
         })
@@ -297,6 +300,21 @@ impl Directories {
         })
     }
 
+    fn partitions(
+        &self,
+        config: &Config,
+        clock: &Clock,
+        defaults: Arc<TopicDefaults>,
+    ) -> Partitions {
+        Partitions::new(
+            config.node_id,
+            defaults,
+            config.strict_produce,
+            clock.clone(),
+            self.volumes.clone(),
+        )
+    }
+
     /// The metadata replayed, this broker registered, its partitions made.
     fn quorum(
         &self,
@@ -388,6 +406,7 @@ pub type SetLogLevels = Box<dyn Fn(&str) + Send>;
 struct Publisher {
     config: Config,
     partitions: Arc<Partitions>,
+    groups: GroupCoordinator,
     dynamic: watch::Sender<Arc<DynamicConfig>>,
     set_log_levels: Option<SetLogLevels>,
 }
@@ -418,6 +437,7 @@ impl Publisher {
             set(&loggers::directives(&levels(new), &self.config.log_level));
         }
         self.partitions.publish(old, new);
+        self.groups.publish(&self.partitions, old, new);
     }
 }
 

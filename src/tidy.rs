@@ -16,6 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["metadata"],
     &["controller"],
     &["store", "partition"],
+    &["coordinator"],
+    &["group"],
     &["quorum"],
     &["broker"],
     &["api"],

@@ -1,55 +1,168 @@
-//! FindCoordinator (10), v0–6. There are no coordinators before groups exist: every well-formed
-//! key is answered COORDINATOR_NOT_AVAILABLE, which clients retry (R28 needs the key, R105 gives
-//! texts and shapes). v1 adds key types and messages, v4 batches (KIP-699), v6 share groups.
+//! FindCoordinator (10), v0–6. Which broker coordinates a group (R105). The internal topic is made on
+//! the first question, and the answer waits until the coordinator there has loaded, so that clients
+//! need not ask twice. There are no transaction and share coordinators yet: every well-formed key of
+//! theirs is answered COORDINATOR_NOT_AVAILABLE, which clients retry (R28 needs the key). v1 adds key
+//! types and messages, v4 batches (KIP-699), v6 share groups.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Outcome, RequestContext, answer};
+use super::coordinated::text;
+use super::{Answer, Outcome, Parked, RequestContext, answer, internal_topics};
+use crate::broker::Shared;
+use crate::coordinator::partition_of;
 use crate::error::ResponseError;
-use crate::types::TopicId;
+use crate::metadata::image::{CONSUMER_OFFSETS, Endpoint, Image};
+use crate::types::{BrokerId, TopicId};
 
+const KEY_TYPE_GROUP: i8 = 0;
 const KEY_TYPE_TRANSACTION: i8 = 1;
 const KEY_TYPE_SHARE: i8 = 2;
+const FIRST_VERSION_WITH_MESSAGES: i16 = 1;
+const FIRST_VERSION_WITH_MANY: i16 = 4;
 const FIRST_VERSION_WITH_SHARE: i16 = 6;
+/// How long an answer waits for a topic to be made or a log to be loaded; then it says 15, as Kafka
+/// does at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One key's answer: a broker, or why there is none.
+type Found = Result<(BrokerId, Endpoint), ResponseError>;
 
 pub fn handle(cx: &RequestContext, request: FindCoordinatorRequest) -> Outcome {
-    let version = cx.version();
-    let response = if version >= 4 {
-        let coordinators = request.coordinator_keys.iter().map(|key| {
-            let (error, _) = find(version, request.key_type, key);
-            Coordinator::default()
-                .with_key(key.clone())
-                .with_node_id((-1).into())
-                .with_port(-1)
-                .with_error_code(error.code())
-                .with_error_message(Some(StrBytes::from_static_str("")))
-        });
-        FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
-    } else {
-        let (error, message) = find(version, request.key_type, &request.key);
-        let message = (version >= 1).then(|| StrBytes::from_static_str(message));
-        FindCoordinatorResponse::default()
-            .with_node_id((-1).into())
-            .with_port(-1)
-            .with_error_code(error.code())
-            .with_error_message(message)
+    let asked = Asked {
+        version: cx.version(),
+        correlation_id: cx.header.correlation_id,
+        listener: cx.peer.listener.clone(),
+        key_type: request.key_type,
+        keys: match cx.version() {
+            FIRST_VERSION_WITH_MANY.. => request.coordinator_keys,
+            _ => vec![request.key],
+        },
     };
-    answer::now(cx, version, &response)
+    let groups = || match asked.key_type {
+        KEY_TYPE_GROUP => asked.keys.as_slice(),
+        _ => &[],
+    };
+    if groups()
+        .iter()
+        .all(|group| cx.shared.groups.is_ready(group))
+    {
+        return Outcome::Answer(asked.answer(cx.shared));
+    }
+    let shared = cx.shared.clone();
+    Parked::shared(async move {
+        let prepared = asked.prepare(&shared);
+        // What did not come in time shows in the answer.
+        let _ = tokio::time::timeout(PATIENCE, prepared).await;
+        asked.answer(&shared)
+    })
 }
 
-/// Why there is no coordinator for this key, with the message of v1–3.
-fn find(version: i16, key_type: i8, key: &str) -> (ResponseError, &'static str) {
-    let not_available = (
-        ResponseError::CoordinatorNotAvailable,
-        "The coordinator is not available.",
-    );
-    match key_type {
-        0..=KEY_TYPE_TRANSACTION => not_available,
-        KEY_TYPE_SHARE if version >= FIRST_VERSION_WITH_SHARE && is_share_key(key) => not_available,
-        KEY_TYPE_SHARE => (ResponseError::InvalidRequest, ""),
-        _ => (ResponseError::InvalidRequest, INVALID_REQUEST_TEXT),
+struct Asked {
+    version: i16,
+    correlation_id: i32,
+    listener: Arc<str>,
+    key_type: i8,
+    keys: Vec<StrBytes>,
+}
+
+impl Asked {
+    /// The topic is there and the coordinators asked for have loaded.
+    async fn prepare(&self, shared: &Shared) {
+        if internal_topics::ensure(shared, CONSUMER_OFFSETS)
+            .await
+            .is_err()
+        {
+            return;
+        }
+        for group in &self.keys {
+            // Why it does not answer is found again with the answer.
+            let _ = shared.groups.ready(group).await;
+        }
+    }
+
+    fn answer(&self, shared: &Shared) -> Answer {
+        let image = shared.image();
+        let found = self.keys.iter().map(|key| self.find(shared, &image, key));
+        let response = if self.version >= FIRST_VERSION_WITH_MANY {
+            let coordinators = self.keys.iter().zip(found);
+            let coordinators = coordinators.map(|(key, found)| coordinator(key, found));
+            FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
+        } else {
+            let found = found.into_iter().next();
+            self.sole(found.unwrap_or(Err(ResponseError::InvalidRequest)))
+        };
+        answer::encode(self.correlation_id, self.version, &response)
+    }
+
+    fn find(&self, shared: &Shared, image: &Image, key: &str) -> Found {
+        match self.key_type {
+            KEY_TYPE_GROUP => group_coordinator(shared, image, &self.listener, key),
+            KEY_TYPE_TRANSACTION => Err(ResponseError::CoordinatorNotAvailable),
+            KEY_TYPE_SHARE if self.version >= FIRST_VERSION_WITH_SHARE && is_share_key(key) => {
+                Err(ResponseError::CoordinatorNotAvailable)
+            }
+            _ => Err(ResponseError::InvalidRequest),
+        }
+    }
+
+    fn sole(&self, found: Found) -> FindCoordinatorResponse {
+        let message = match &found {
+            Ok(_) => "NONE",
+            Err(ResponseError::InvalidRequest) if self.key_type == KEY_TYPE_SHARE => "",
+            Err(ResponseError::InvalidRequest) => INVALID_REQUEST_TEXT,
+            Err(_) => "The coordinator is not available.",
+        };
+        let has_message = self.version >= FIRST_VERSION_WITH_MESSAGES;
+        let response = FindCoordinatorResponse::default()
+            .with_error_message(has_message.then(|| StrBytes::from_static_str(message)));
+        match found {
+            Ok((id, endpoint)) => response
+                .with_node_id(id.0.into())
+                .with_host(text(endpoint.host))
+                .with_port(endpoint.port.into()),
+            Err(error) => response
+                .with_node_id((-1).into())
+                .with_port(-1)
+                .with_error_code(error.code()),
+        }
+    }
+}
+
+fn coordinator(key: &StrBytes, found: Found) -> Coordinator {
+    let entry = Coordinator::default()
+        .with_key(key.clone())
+        .with_error_message(Some(StrBytes::from_static_str("")));
+    match found {
+        Ok((id, endpoint)) => entry
+            .with_node_id(id.0.into())
+            .with_host(text(endpoint.host))
+            .with_port(endpoint.port.into()),
+        Err(error) => entry
+            .with_node_id((-1).into())
+            .with_port(-1)
+            .with_error_code(error.code()),
+    }
+}
+
+/// The leader of the group's partition, as clients of this listener reach it.
+fn group_coordinator(shared: &Shared, image: &Image, listener: &str, group: &str) -> Found {
+    let leader = || {
+        let topic = image.topic(CONSUMER_OFFSETS)?;
+        let index = partition_of(group, topic.partitions.len() as i32);
+        let leader = topic.partitions.get(index as usize)?.leader?;
+        let broker = image.brokers.get(&leader).filter(|broker| !broker.fenced)?;
+        Some((leader, broker.endpoint(listener)?.clone()))
+    };
+    let found = leader().ok_or(ResponseError::CoordinatorNotAvailable)?;
+    // One that cannot read its log would send clients round in circles.
+    match found.0 == shared.config.node_id && shared.groups.has_failed(group) {
+        true => Err(ResponseError::CoordinatorNotAvailable),
+        false => Ok(found),
     }
 }
 

@@ -2,7 +2,7 @@
 //! request came in on (R44–R54). v4 adds the auto-creation flag, v5 offline replicas, v7 leader
 //! epochs (KIP-320), v8 authorized operations (KIP-430), v10 topic ids and v12 requests by id
 //! (KIP-516), v13 a top-level error (KIP-1102). Authorized operations are all of them while there
-//! is no authorizer. Internal topics are not auto-created before their coordinators exist.
+//! is no authorizer. Internal topics are auto-created as their coordinators make them, if there are any.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::{Outcome, Parked, RequestContext, answer};
+use super::{Outcome, Parked, RequestContext, answer, internal_topics};
 use crate::controller::names;
 use crate::controller::topics::NewTopic;
 use crate::error::ResponseError;
@@ -92,10 +92,15 @@ fn topics_to_create(
         .flatten()
         .filter(|topic| topic.topic_id.is_nil())
         .filter_map(|topic| topic.name.as_ref().map(|name| name.as_str()))
-        .filter(|name| image.topic(name).is_none() && !is_internal(name))
-        .filter(|name| names::validate(name).is_ok())
+        .filter(|name| image.topic(name).is_none() && names::validate(name).is_ok())
         .collect();
-    names.into_iter().map(NewTopic::with_defaults).collect()
+    let new = names
+        .into_iter()
+        .filter_map(|name| match is_internal(name) {
+            true => internal_topics::new_topic(cx.shared, image, name),
+            false => Some(NewTopic::with_defaults(name)),
+        });
+    new.collect()
 }
 
 /// What an answer depends on besides the image.

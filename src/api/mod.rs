@@ -7,15 +7,18 @@ mod alter_replica_log_dirs;
 mod answer;
 pub mod api_versions;
 mod cold;
+mod coordinated;
 mod create_acls;
 mod create_partitions;
 mod create_topics;
 mod delete_acls;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -25,16 +28,25 @@ mod elect_leaders;
 mod fetch;
 mod fetch_pass;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod internal_topics;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 mod off_runtime;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod unregister_broker;
 
 use std::net::SocketAddr;
@@ -233,7 +245,7 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         FETCH => return fetch::handle(cx, body),
         2 => list_offsets::handle(cx, decode(version, body)?),
         3 => metadata::handle(cx, decode(version, body)?),
-        10 => find_coordinator::handle(cx, decode(version, body)?),
+        8..=16 | 42 | 47 => return route_to_group(cx, body),
         API_VERSIONS => api_versions::handle(cx, decode(version, body)?),
         19 if version <= 1 => {
             create_topics::handle(cx, legacy(legacy::decode_create_topics(&body, version))?)
@@ -274,6 +286,25 @@ fn route(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
         44 => incremental_alter_configs::handle(cx, decode(version, body)?),
         74 => list_config_resources::handle(cx, decode(version, body)?),
         _ => unreachable!("API key {key} is in the table but has no handler"),
+    })
+}
+
+/// What group coordinators answer, and where they are.
+fn route_to_group(cx: &RequestContext, body: Bytes) -> Result<Outcome, Disconnect> {
+    let (key, version) = (cx.header.api_key, cx.header.api_version);
+    Ok(match key {
+        8 => offset_commit::handle(cx, decode(version, body)?),
+        9 => offset_fetch::handle(cx, decode(version, body)?),
+        10 => find_coordinator::handle(cx, decode(version, body)?),
+        11 => join_group::handle(cx, decode(version, body)?),
+        12 => heartbeat::handle(cx, decode(version, body)?),
+        13 => leave_group::handle(cx, decode(version, body)?),
+        14 => sync_group::handle(cx, decode(version, body)?),
+        15 => describe_groups::handle(cx, decode(version, body)?),
+        16 => list_groups::handle(cx, decode(version, body)?),
+        42 => delete_groups::handle(cx, decode(version, body)?),
+        47 => offset_delete::handle(cx, decode(version, body)?),
+        _ => unreachable!("API key {key} is not one of groups"),
     })
 }
 

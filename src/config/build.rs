@@ -87,6 +87,7 @@ pub(super) fn config(
         fetch_max_bytes: settings.typed("fetch.max.bytes")?,
         max_incremental_fetch_session_cache_slots: settings
             .typed("max.incremental.fetch.session.cache.slots")?,
+        groups: settings.groups()?,
         storage: Storage {
             durable: check::is_on(&settings, "storage.durable"),
             corruption: match settings.own_text("storage.corruption") {
@@ -115,7 +116,7 @@ impl Settings {
         self.kafka.get(key).map(|setting| setting.value.as_str())
     }
 
-    fn explicit(&self, key: &str) -> Option<&Setting> {
+    pub(super) fn explicit(&self, key: &str) -> Option<&Setting> {
         let setting = self.kafka.get(key);
         setting.filter(|setting| setting.origin.layer != LayerKind::Default)
     }
@@ -125,7 +126,7 @@ impl Settings {
     }
 
     /// A value that its table entry made sure is there and of this type.
-    fn typed<T: FromStr>(&self, key: &str) -> Result<T, ConfigError> {
+    pub(super) fn typed<T: FromStr>(&self, key: &str) -> Result<T, ConfigError> {
         let parsed = self.text(key).and_then(|text| text.parse().ok());
         parsed.ok_or_else(|| self.refuse(key, "the value does not fit", "change it"))
     }

@@ -9,12 +9,14 @@ pub const ROOT: &str = "root";
 
 /// The parts of the broker that have a level of their own: the modules of this crate that log,
 /// which a test looks after.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 12] = [
     ROOT,
     "ottla",
     "ottla.api",
     "ottla.broker",
     "ottla.budget",
+    "ottla.coordinator",
+    "ottla.group",
     "ottla.log",
     "ottla.partition",
     "ottla.quorum",

@@ -21,6 +21,7 @@ pub mod entry;
 mod environment;
 mod error;
 pub mod group_keys;
+mod groups;
 pub mod key;
 pub mod layers;
 pub mod listeners;
@@ -42,6 +43,7 @@ pub use dynamic::{BrokerConfigs, DynamicConfig, DynamicLayers, Synonym};
 pub use dynamic_rules::Scope;
 pub use entry::ConfigEntry;
 pub use error::ConfigError;
+pub use groups::{GroupConfig, InternalTopic};
 pub use key::Minima;
 pub use layers::{LayerKind, Origin, Setting};
 pub use listeners::{Listener, Listeners, SecurityProtocol};
@@ -85,6 +87,7 @@ pub struct Config {
     pub queued_max_request_bytes: i64,
     pub fetch_max_bytes: i32,
     pub max_incremental_fetch_session_cache_slots: usize,
+    pub groups: GroupConfig,
     pub storage: Storage,
     /// `[produce] validation = "strict"`: inflate and check every compressed batch, as Kafka does.
     pub strict_produce: bool,

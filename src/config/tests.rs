@@ -150,7 +150,6 @@ fn the_environment_of_testcontainers_is_accepted() {
          CLUSTER_ID=4L6g3nShT-eMCtK--X86sw",
         expect![[r#"
             node 1, PLAINTEXT on "0.0.0.0" 9092 told localhost:32768, BROKER on "0.0.0.0" 9093 told 172.17.0.2:9093, data in /tmp/kafka-logs
-            Warn: These settings have no effect in this version: group.initial.rebalance.delay.ms (KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS), offsets.topic.replication.factor (KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR)
         "#]],
     );
 }

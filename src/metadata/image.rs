@@ -475,11 +475,14 @@ impl PartitionImage {
     }
 }
 
+/// Where groups and committed offsets are.
+pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+
 /// Whether Kafka counts a topic as internal: clients hide it and do not write to it (R47).
 pub fn is_internal(name: &str) -> bool {
     matches!(
         name,
-        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+        CONSUMER_OFFSETS | "__transaction_state" | "__share_group_state"
     )
 }
 

@@ -8,4 +8,3 @@ pub mod records;
 pub mod replay;
 mod sharded;
 pub mod topic_config;
-mod wire;

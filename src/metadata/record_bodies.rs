@@ -7,7 +7,7 @@ use crate::metadata::records::{
     BrokerEndpoint, BrokerFeature, BrokerRegistrationChange, Partition, PartitionChange,
     RegisterBroker,
 };
-use crate::metadata::wire::{Reader, WireError, Writer};
+use crate::protocol::record_wire::{Reader, WireError, Writer};
 use crate::types::{BrokerId, TopicId};
 
 const NO_LEADER: i32 = -1;

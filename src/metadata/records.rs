@@ -9,7 +9,7 @@
 use uuid::Uuid;
 
 use crate::metadata::record_bodies::{read_text_tag, text_tag};
-use crate::metadata::wire::{Reader, WireError, Writer};
+use crate::protocol::record_wire::{Reader, WireError, Writer};
 use crate::types::{BrokerId, LeaderEpoch, TopicId};
 
 /// One record of the metadata log.

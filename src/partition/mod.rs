@@ -316,6 +316,23 @@ impl Partition {
         Ok(appended)
     }
 
+    /// Whether an append with acks=all would be taken now, and how large a batch may be, in bytes.
+    pub fn check_append(&self) -> Result<usize, ResponseError> {
+        let mut state = self.lock();
+        if state.volume.log.directory.is_full() {
+            return Err(ResponseError::KafkaStorageError);
+        }
+        state.open(self)?;
+        let config = state.config.clone();
+        if !state.leader.has_enough_in_sync(config.min_insync_replicas) {
+            return Err(ResponseError::NotEnoughReplicas);
+        }
+        let log = state.log.get()?;
+        log.check_healthy().map_err(|error| error.code())?;
+        let bytes = config.max_message_bytes.min(config.segment_bytes);
+        Ok(bytes.max(0) as usize)
+    }
+
     /// Whether the log was opened, or found not to open, so that a call does not wait for it.
     pub fn is_opened(&self) -> bool {
         self.opened.load(Ordering::Relaxed)

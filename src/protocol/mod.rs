@@ -14,6 +14,7 @@ pub mod legacy;
 pub mod produce;
 mod record_errors;
 mod record_input;
+pub mod record_wire;
 pub mod records;
 pub mod retain;
 pub mod shape;

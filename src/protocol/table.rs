@@ -99,15 +99,15 @@ pub static TABLE: &[Api] = &[
     api(1, "Fetch", 4, 18, 1).with(Hand).serves(),
     api(2, "ListOffsets", 1, 10, 1).serves(),
     api(3, "Metadata", 0, 13, 1).serves(),
-    api(8, "OffsetCommit", 2, 9, 2),
-    api(9, "OffsetFetch", 1, 9, 2),
+    api(8, "OffsetCommit", 2, 9, 2).serves(),
+    api(9, "OffsetFetch", 1, 9, 2).serves(),
     api(10, "FindCoordinator", 0, 6, 2).serves(),
-    api(11, "JoinGroup", 0, 9, 2),
-    api(12, "Heartbeat", 0, 4, 2),
-    api(13, "LeaveGroup", 0, 5, 2),
-    api(14, "SyncGroup", 0, 5, 2),
-    api(15, "DescribeGroups", 0, 6, 2),
-    api(16, "ListGroups", 0, 5, 2),
+    api(11, "JoinGroup", 0, 9, 2).serves(),
+    api(12, "Heartbeat", 0, 4, 2).serves(),
+    api(13, "LeaveGroup", 0, 5, 2).serves(),
+    api(14, "SyncGroup", 0, 5, 2).serves(),
+    api(15, "DescribeGroups", 0, 6, 2).serves(),
+    api(16, "ListGroups", 0, 5, 2).serves(),
     api(17, "SaslHandshake", 0, 1, 5),
     api(18, "ApiVersions", 0, 4, 1).serves(),
     api(19, "CreateTopics", 0, 7, 1).with(LegacyUpTo(1)).serves(),
@@ -133,12 +133,12 @@ pub static TABLE: &[Api] = &[
     api(39, "RenewDelegationToken", 1, 2, 5),
     api(40, "ExpireDelegationToken", 1, 2, 5),
     api(41, "DescribeDelegationToken", 1, 3, 5),
-    api(42, "DeleteGroups", 0, 2, 2),
+    api(42, "DeleteGroups", 0, 2, 2).serves(),
     api(43, "ElectLeaders", 0, 2, 4).serves(),
     api(44, "IncrementalAlterConfigs", 0, 1, 2).serves(),
     api(45, "AlterPartitionReassignments", 0, 1, 4),
     api(46, "ListPartitionReassignments", 0, 0, 2).serves(),
-    api(47, "OffsetDelete", 0, 0, 2),
+    api(47, "OffsetDelete", 0, 0, 2).serves(),
     api(48, "DescribeClientQuotas", 0, 1, 5),
     api(49, "AlterClientQuotas", 0, 1, 5),
     api(50, "DescribeUserScramCredentials", 0, 0, 5),
@@ -205,7 +205,15 @@ mod tests {
             1 => both::<FetchRequest, FetchResponse>(),
             2 => both::<ListOffsetsRequest, ListOffsetsResponse>(),
             3 => both::<MetadataRequest, MetadataResponse>(),
+            8 => both::<OffsetCommitRequest, OffsetCommitResponse>(),
+            9 => both::<OffsetFetchRequest, OffsetFetchResponse>(),
             10 => both::<FindCoordinatorRequest, FindCoordinatorResponse>(),
+            11 => both::<JoinGroupRequest, JoinGroupResponse>(),
+            12 => both::<HeartbeatRequest, HeartbeatResponse>(),
+            13 => both::<LeaveGroupRequest, LeaveGroupResponse>(),
+            14 => both::<SyncGroupRequest, SyncGroupResponse>(),
+            15 => both::<DescribeGroupsRequest, DescribeGroupsResponse>(),
+            16 => both::<ListGroupsRequest, ListGroupsResponse>(),
             18 => both::<ApiVersionsRequest, ApiVersionsResponse>(),
             19 => both::<CreateTopicsRequest, CreateTopicsResponse>(),
             20 => both::<DeleteTopicsRequest, DeleteTopicsResponse>(),
@@ -220,9 +228,11 @@ mod tests {
             34 => both::<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(),
             35 => both::<DescribeLogDirsRequest, DescribeLogDirsResponse>(),
             37 => both::<CreatePartitionsRequest, CreatePartitionsResponse>(),
+            42 => both::<DeleteGroupsRequest, DeleteGroupsResponse>(),
             43 => both::<ElectLeadersRequest, ElectLeadersResponse>(),
             44 => both::<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(),
             46 => both::<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(),
+            47 => both::<OffsetDeleteRequest, OffsetDeleteResponse>(),
             55 => both::<DescribeQuorumRequest, DescribeQuorumResponse>(),
             60 => both::<DescribeClusterRequest, DescribeClusterResponse>(),
             61 => both::<DescribeProducersRequest, DescribeProducersResponse>(),
@@ -252,7 +262,15 @@ mod tests {
             1 Fetch 4..18
             2 ListOffsets 1..10
             3 Metadata 0..13
+            8 OffsetCommit 2..9
+            9 OffsetFetch 1..9
             10 FindCoordinator 0..6
+            11 JoinGroup 0..9
+            12 Heartbeat 0..4
+            13 LeaveGroup 0..5
+            14 SyncGroup 0..5
+            15 DescribeGroups 0..6
+            16 ListGroups 0..5
             18 ApiVersions 0..4
             19 CreateTopics 0..7
             20 DeleteTopics 0..6
@@ -267,9 +285,11 @@ mod tests {
             34 AlterReplicaLogDirs 1..2
             35 DescribeLogDirs 1..4
             37 CreatePartitions 0..3
+            42 DeleteGroups 0..2
             43 ElectLeaders 0..2
             44 IncrementalAlterConfigs 0..1
             46 ListPartitionReassignments 0..0
+            47 OffsetDelete 0..0
             55 DescribeQuorum 0..2
             60 DescribeCluster 0..2
             61 DescribeProducers 0..0
@@ -352,12 +372,6 @@ mod tests {
             }
         }
         expect![[r#"
-            OffsetCommit until milestone 2
-            OffsetFetch until milestone 2
-            JoinGroup until milestone 2
-            Heartbeat until milestone 2
-            LeaveGroup until milestone 2
-            SyncGroup until milestone 2
             SaslHandshake until milestone 5
             SaslAuthenticate until milestone 5
         "#]]

@@ -8,15 +8,15 @@ keys! { pub(super) const KEYS:
         "The group protocols that are served.";
     NoEffect Int "group.coordinator.threads" = "4", AtLeast(1), ReadOnly:
         "Threads of the group coordinator.";
-    NotYet Int "group.coordinator.append.linger.ms" = "5", AtLeast(0), ReadOnly:
+    NoEffect Int "group.coordinator.append.linger.ms" = "5", AtLeast(0), ReadOnly:
         "How long the group coordinator waits for more records before it writes.";
-    NotYet Int "group.initial.rebalance.delay.ms" = "3000", Any, ReadOnly:
+    Honoured Int "group.initial.rebalance.delay.ms" = "3000", Any, ReadOnly:
         "How long a new group waits for more members.";
-    NotYet Int "group.min.session.timeout.ms" = "6000", Any, ReadOnly:
+    Honoured Int "group.min.session.timeout.ms" = "6000", Any, ReadOnly:
         "The shortest session timeout a classic member may ask for.";
-    NotYet Int "group.max.session.timeout.ms" = "1800000", Any, ReadOnly:
+    Honoured Int "group.max.session.timeout.ms" = "1800000", Any, ReadOnly:
         "The longest session timeout a classic member may ask for.";
-    NotYet Int "group.max.size" = "2147483647", AtLeast(1), ReadOnly:
+    Honoured Int "group.max.size" = "2147483647", AtLeast(1), ReadOnly:
         "The most members of a classic group.";
     NotYet List "group.consumer.assignors" = "uniform,range", Any, ReadOnly:
         "The assignors of consumer groups; the first is the default.";
@@ -84,23 +84,23 @@ keys! { pub(super) const KEYS:
         "The most standby copies a streams group may ask for.";
     NotYet Int "group.streams.max.size" = "2147483647", AtLeast(1), ReadOnly:
         "The most members of a streams group.";
-    NotYet Int "offset.metadata.max.bytes" = "4096", Any, ReadOnly:
+    Honoured Int "offset.metadata.max.bytes" = "4096", Any, ReadOnly:
         "The longest text a consumer may store beside an offset.";
     NotYet Int "offsets.commit.timeout.ms" = "5000", AtLeast(1), ReadOnly:
         "How long a commit waits for its replicas.";
     NoEffect Int "offsets.load.buffer.size" = "5242880", AtLeast(1), ReadOnly:
         "The read buffer for loading committed offsets.";
-    NotYet Int "offsets.retention.minutes" = "10080", AtLeast(1), ReadOnly:
+    Honoured Int "offsets.retention.minutes" = "10080", AtLeast(1), ReadOnly:
         "How long offsets of an empty group are kept.";
-    NotYet Long "offsets.retention.check.interval.ms" = "600000", AtLeast(1), ReadOnly:
+    Honoured Long "offsets.retention.check.interval.ms" = "600000", AtLeast(1), ReadOnly:
         "How often offsets are checked for that.";
     NotYet Int "offsets.topic.compression.codec" = "0", Any, ReadOnly:
         "The codec of the offsets topic, as Kafka's number.";
-    NotYet Int "offsets.topic.num.partitions" = "50", AtLeast(1), ReadOnly:
+    Honoured Int "offsets.topic.num.partitions" = "50", AtLeast(1), ReadOnly:
         "The partitions of the offsets topic.";
-    NotYet Short "offsets.topic.replication.factor" = "3", AtLeast(1), ReadOnly:
+    Honoured Short "offsets.topic.replication.factor" = "3", AtLeast(1), ReadOnly:
         "The replicas of the offsets topic.";
-    NotYet Int "offsets.topic.segment.bytes" = "104857600", AtLeast(1), ReadOnly:
+    Honoured Int "offsets.topic.segment.bytes" = "104857600", AtLeast(1), ReadOnly:
         "The segment size of the offsets topic.";
     NotYet Int "share.coordinator.append.linger.ms" = "5", AtLeast(0), ReadOnly:
         "How long the share coordinator waits for more records before it writes.";

@@ -1,5 +1,6 @@
-//! The primitive types of Kafka's flexible encoding that metadata records need: big-endian
-//! numbers, compact strings and arrays, UUIDs, tagged fields. Knows no record.
+//! The primitive types of Kafka's encoding that stored records need: big-endian numbers, compact
+//! strings and arrays, UUIDs, tagged fields, and the lengths of the encoding before KIP-482 ("short"
+//! strings, "long" bytes and arrays) that coordinator records keep. Knows no record.
 //!
 //! Reading is bounded: a length or count is checked against the bytes that remain before
 //! anything is reserved for it, so damage costs an error and never memory.
@@ -125,6 +126,50 @@ impl<'a> Reader<'a> {
         Ok(Some(elements))
     }
 
+    /// Bytes behind a compact length; null is refused.
+    pub fn compact_bytes(&mut self) -> Result<&'a [u8]> {
+        match self.unsigned_varint()? as usize {
+            0 => Err(WireError::Length),
+            len => self.bytes(len - 1),
+        }
+    }
+
+    /// Text behind a length of two bytes; any negative one is null.
+    pub fn nullable_short_string(&mut self) -> Result<Option<String>> {
+        let Ok(len) = usize::try_from(self.i16()?) else {
+            return Ok(None);
+        };
+        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| WireError::Utf8)?;
+        Ok(Some(text.to_owned()))
+    }
+
+    pub fn short_string(&mut self) -> Result<String> {
+        self.nullable_short_string()?.ok_or(WireError::Length)
+    }
+
+    /// Bytes behind a length of four bytes; null is refused.
+    pub fn long_bytes(&mut self) -> Result<&'a [u8]> {
+        let len = usize::try_from(self.i32()?).map_err(|_| WireError::Length)?;
+        self.bytes(len)
+    }
+
+    /// An array behind a count of four bytes; null is refused. Every element takes at least one
+    /// byte, which bounds the count.
+    pub fn long_array<T>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let count = usize::try_from(self.i32()?).map_err(|_| WireError::Length)?;
+        if count > self.0.len() {
+            return Err(WireError::Truncated);
+        }
+        let mut elements = Vec::new();
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Ok(elements)
+    }
+
     /// Hands each tagged field to `field(tag, reader over its bytes)`, which returns whether it
     /// knows the tag. Unknown tags are skipped, as KIP-482 asks.
     pub fn tagged(
@@ -203,6 +248,28 @@ impl Writer {
             Some(text) => self.string(text),
             None => self.unsigned_varint(0),
         }
+    }
+
+    /// At most 32,767 bytes, which every string that came in a request has.
+    pub fn short_string(&mut self, text: &str) {
+        let len = i16::try_from(text.len());
+        assert!(len.is_ok(), "a string of {} bytes", text.len());
+        self.i16(len.unwrap_or(i16::MAX));
+        self.raw(text.as_bytes());
+    }
+
+    pub fn nullable_short_string(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.short_string(text),
+            None => self.i16(-1),
+        }
+    }
+
+    pub fn long_bytes(&mut self, bytes: &[u8]) {
+        let len = i32::try_from(bytes.len());
+        assert!(len.is_ok(), "{} bytes in one field", bytes.len());
+        self.i32(len.unwrap_or(i32::MAX));
+        self.raw(bytes);
     }
 
     pub fn array<T>(&mut self, elements: &[T], mut element: impl FnMut(&mut Self, &T)) {

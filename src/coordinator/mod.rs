@@ -1,0 +1,41 @@
+//! Coordinators: state machines over the partitions of an internal topic. [`machine`] says what a
+//! machine is, [`shard`] runs one over its log, [`runtime`] holds those of a topic, loads them as
+//! leadership comes and goes and wakes them at their deadlines. Which machine it is they do not know.
+
+pub mod machine;
+mod replay;
+pub mod runtime;
+mod shard;
+mod timer;
+
+pub use shard::Pending;
+
+/// The partition of an internal topic that a group or a transactional id belongs to: Java's
+/// `String.hashCode`, made non-negative, as in Kafka (R105; Kafka: Utils.abs).
+pub fn partition_of(key: &str, partitions: i32) -> i32 {
+    let mut hash: i32 = 0;
+    for unit in key.encode_utf16() {
+        hash = hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+    }
+    hash.checked_abs().unwrap_or(0) % partitions.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r105_keys_hash_as_in_java() {
+        for (key, hash) in [
+            ("", 0),
+            ("a", 97),
+            ("group", 98_629_247),
+            ("grüße", 98_768_023),
+        ] {
+            assert_eq!(partition_of(key, i32::MAX), hash, "{key}");
+        }
+        // Integer.MIN_VALUE has no absolute value.
+        assert_eq!(partition_of("polygenelubricants", 50), 0);
+        assert_eq!(partition_of("test-group", 50), 12);
+    }
+}

@@ -1,0 +1,471 @@
+//! One machine, its log, and those who wait for it.
+//!
+//! Callers leave a job in a queue; whoever finds the machine free runs all jobs that are there, on
+//! its own thread. So an idle coordinator writes at once, without handing anything to another
+//! thread, and a busy one writes what has gathered as one batch. The records of a run are applied as
+//! they are decided, so that the next job of the run sees them, then appended; replies leave once
+//! the log's high watermark has passed them. If an append fails there is nothing to roll back: the
+//! machine is dropped, who waits hears NOT_COORDINATOR, and a new machine replays the log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use hashbrown::HashMap;
+use tokio::sync::oneshot;
+
+use super::machine::{LogRecord, Machine, Now, Outcome, Ticket};
+use super::replay::{self, ReplayError};
+use crate::clock::Clock;
+use crate::error::ResponseError;
+use crate::partition::{Partition, Until, Wait};
+use crate::protocol::batch::{BatchOptions, Record, ValidBatch};
+use crate::types::{Millis, Offset};
+
+/// Records of one run, at most, in jobs: a run holds the machine, and callers wait.
+const JOBS_PER_RUN: usize = 256;
+/// After an append that failed the log is not replayed at once: it may fail again for as long.
+const RELOAD_PAUSE_MS: Millis = 1_000;
+/// While the log takes no records, what is due is looked at this often.
+const RETRY_PAUSE_MS: Millis = 500;
+
+pub type Answer<M> = Result<<M as Machine>::Reply, ResponseError>;
+
+/// A caller's end of a command.
+pub enum Pending<R> {
+    Ready(Result<R, ResponseError>),
+    Waiting(oneshot::Receiver<Result<R, ResponseError>>),
+}
+
+impl<R> Pending<R> {
+    pub async fn get(self) -> Result<R, ResponseError> {
+        match self {
+            Pending::Ready(answer) => answer,
+            // The machine is gone with what it knew of this caller.
+            Pending::Waiting(answer) => answer.await.unwrap_or(Err(ResponseError::NotCoordinator)),
+        }
+    }
+}
+
+type Sink<M> = oneshot::Sender<Answer<M>>;
+
+enum Job<M: Machine> {
+    Command(M::Command, Sink<M>),
+    /// Something is due.
+    Expire,
+    /// The high watermark may have moved.
+    Release,
+}
+
+/// See the module.
+pub struct Shard<M: Machine> {
+    pub partition: Arc<Partition>,
+    clock: Clock,
+    queue: Mutex<VecDeque<Job<M>>>,
+    core: Mutex<Core<M>>,
+}
+
+/// What the one who runs jobs holds.
+struct Core<M: Machine> {
+    state: State<M>,
+    /// Callers the machine still owes a reply.
+    callers: HashMap<Ticket, Sink<M>>,
+    last_ticket: u64,
+    /// Replies that wait until the high watermark reaches an offset.
+    parked: BTreeMap<Offset, Vec<(Sink<M>, M::Reply)>>,
+    /// Behind the last record written.
+    log_end: Offset,
+    /// No deadline before this steady time: the log took no records.
+    expire_from: Millis,
+}
+
+enum State<M: Machine> {
+    Loading,
+    Active(Box<M>),
+    /// The log cannot be read, or could not be written: the code callers are told, and when to try
+    /// again, if ever.
+    Failed {
+        error: ResponseError,
+        retry_at: Millis,
+    },
+    /// Another broker leads, or nobody.
+    Resigned,
+}
+
+/// What a run leaves to its caller to arrange.
+#[derive(Default)]
+pub struct AfterRun {
+    /// The steady time of the next deadline.
+    pub deadline: Option<Millis>,
+    /// Replies wait for the high watermark to reach this.
+    pub awaits: Option<Offset>,
+    /// The log must be replayed, at this steady time.
+    pub reload_at: Option<Millis>,
+}
+
+impl<M: Machine> Shard<M> {
+    pub fn new(partition: Arc<Partition>, clock: Clock) -> Shard<M> {
+        Shard {
+            partition,
+            clock,
+            queue: Mutex::default(),
+            core: Mutex::new(Core {
+                state: State::Loading,
+                callers: HashMap::new(),
+                last_ticket: 0,
+                parked: BTreeMap::new(),
+                log_end: 0,
+                expire_from: Millis::MIN,
+            }),
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            steady: self.clock.monotonic_ms(),
+            wall: self.clock.wall_ms(),
+        }
+    }
+
+    /// The caller's end; [`Shard::run`] has to follow.
+    pub fn ask(&self, command: M::Command) -> oneshot::Receiver<Answer<M>> {
+        let (sink, answer) = oneshot::channel();
+        self.push(Job::Command(command, sink));
+        answer
+    }
+
+    pub fn push_expire(&self) {
+        self.push(Job::Expire);
+    }
+
+    pub fn push_release(&self) {
+        self.push(Job::Release);
+    }
+
+    fn push(&self, job: Job<M>) {
+        lock(&self.queue).push_back(job);
+    }
+
+    /// Runs what is in the queue, unless somebody does already, who will find it.
+    pub fn run(&self) -> AfterRun {
+        let mut after = AfterRun::default();
+        loop {
+            let mut core = match self.core.try_lock() {
+                Ok(core) => core,
+                Err(TryLockError::WouldBlock) => return after,
+                Err(TryLockError::Poisoned(_)) => self.lock_core(),
+            };
+            loop {
+                let jobs: Vec<Job<M>> = {
+                    let mut queue = lock(&self.queue);
+                    let count = queue.len().min(JOBS_PER_RUN);
+                    queue.drain(..count).collect()
+                };
+                if jobs.is_empty() {
+                    break;
+                }
+                self.run_jobs(&mut core, jobs);
+            }
+            after = core.after_run();
+            drop(core);
+            // A job that came between the last look and the unlocking found the machine taken.
+            if lock(&self.queue).is_empty() {
+                return after;
+            }
+        }
+    }
+
+    /// A machine that panicked is in nobody knows what state: it is dropped like one whose append
+    /// failed.
+    fn lock_core(&self) -> MutexGuard<'_, Core<M>> {
+        self.core.lock().unwrap_or_else(|poisoned| {
+            self.core.clear_poison();
+            let mut core = poisoned.into_inner();
+            let retry_at = self.clock.monotonic_ms() + RELOAD_PAUSE_MS;
+            core.fail(ResponseError::NotCoordinator, retry_at);
+            core
+        })
+    }
+
+    fn run_jobs(&self, core: &mut Core<M>, jobs: Vec<Job<M>>) {
+        let now = self.now();
+        let writes = |job: &Job<M>| match job {
+            Job::Command(command, _) => M::may_write(command),
+            Job::Expire => true,
+            Job::Release => false,
+        };
+        let writable = match jobs.iter().any(writes) {
+            true => self.partition.check_append(),
+            false => Ok(0),
+        };
+        if let (State::Active(machine), Ok(bytes @ 1..)) = (&mut core.state, &writable) {
+            machine.set_max_batch_bytes(*bytes);
+        }
+        let mut run = Run::default();
+        for job in jobs {
+            match (job, writable) {
+                (Job::Command(command, sink), Err(error)) if M::may_write(&command) => {
+                    let told = core.refusal().unwrap_or(told_for(error));
+                    let _ = sink.send(Err(told)); // the caller may be gone
+                }
+                (Job::Command(command, sink), _) => core.decide(command, sink, now, &mut run),
+                // What is due waits until the log takes records again.
+                (Job::Expire, Err(_)) => core.expire_from = now.steady + RETRY_PAUSE_MS,
+                (Job::Expire, Ok(_)) => core.expire(now, &mut run),
+                (Job::Release, _) => {}
+            }
+        }
+        self.finish(core, run, now);
+    }
+
+    /// Appends what was decided and parks the replies behind it.
+    fn finish(&self, core: &mut Core<M>, run: Run<M>, now: Now) {
+        if !run.records.is_empty() {
+            let limit = self.partition.check_append().unwrap_or(usize::MAX);
+            match self.append(&run.records, limit, now) {
+                Ok(end) => core.log_end = end,
+                Err(error) => {
+                    tracing::error!(partition = %self.partition.name, ?error,
+                        "a coordinator's records could not be written, its log is replayed");
+                    let refused = run.replies.into_iter().map(|(sink, _)| sink);
+                    refuse(refused, ResponseError::NotCoordinator);
+                    return core.fail(ResponseError::NotCoordinator, now.steady + RELOAD_PAUSE_MS);
+                }
+            }
+        }
+        if !run.replies.is_empty() {
+            core.parked
+                .entry(core.log_end)
+                .or_default()
+                .extend(run.replies);
+        }
+        self.release(core, now);
+    }
+
+    /// As few batches as there can be; each record is whole in one.
+    fn append(
+        &self,
+        records: &[(Vec<u8>, Option<Vec<u8>>)],
+        limit: usize,
+        now: Now,
+    ) -> Result<Offset, ResponseError> {
+        let mut end = 0;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut size = BATCH_OVERHEAD;
+            let fits = rest.iter().take_while(|(key, value)| {
+                size += RECORD_OVERHEAD + key.len() + value.as_ref().map_or(0, Vec::len);
+                size <= limit
+            });
+            let (batch, behind) = rest.split_at(fits.count().max(1));
+            rest = behind;
+            let batch: Vec<Record> = batch
+                .iter()
+                .map(|(key, value)| Record {
+                    timestamp: now.wall,
+                    key: Some(key),
+                    value: value.as_deref(),
+                    headers: &[],
+                })
+                .collect();
+            let batch = ValidBatch::build(&batch, &BatchOptions::default());
+            let appended = self.partition.append(batch, true, now.wall);
+            end = appended.map_err(|refused| refused.error)?.next_offset;
+        }
+        Ok(end)
+    }
+
+    /// Sends the replies that what is committed allows.
+    fn release(&self, core: &mut Core<M>, now: Now) {
+        while let Some(entry) = core.parked.first_entry() {
+            match self.partition.is_replicated(*entry.key()) {
+                Ok(true) => {
+                    for (sink, reply) in entry.remove() {
+                        let _ = sink.send(Ok(reply)); // the caller may be gone
+                    }
+                }
+                Ok(false) => return,
+                Err(error) => {
+                    return core.fail(told_for(error), now.steady + RELOAD_PAUSE_MS);
+                }
+            }
+        }
+    }
+
+    /// Something is parked until the high watermark reaches `offset`.
+    pub fn wait_for(self: &Arc<Self>, offset: Offset) -> (Arc<Wait>, crate::partition::ParkedAt) {
+        let wait = Wait::new(1);
+        let parked = self.partition.park(&wait, Until::HighWatermark(offset));
+        (wait, parked)
+    }
+
+    /// Replays the log into `machine`; not for the runtime's threads.
+    pub fn load(&self, mut machine: M) -> AfterRun {
+        let began = self.clock.monotonic_ms();
+        let replayed = replay::replay(&self.partition, |record| machine.apply(record));
+        let now = self.now();
+        let mut core = self.lock_core();
+        if !matches!(core.state, State::Loading) {
+            return core.after_run();
+        }
+        match replayed {
+            Ok(replayed) => {
+                tracing::debug!(partition = %self.partition.name, records = replayed.records,
+                    ms = now.steady - began, "a coordinator has loaded its log");
+                core.log_end = replayed.next_offset;
+                let mut run = Run::default();
+                machine.set_max_batch_bytes(self.partition.check_append().unwrap_or(usize::MAX));
+                let outcome = machine.loaded(now);
+                core.state = State::Active(Box::new(machine));
+                core.take(outcome, &mut run);
+                self.finish(&mut core, run, now);
+            }
+            Err(ReplayError::Partition(error)) => {
+                core.fail(told_for(error), now.steady + RELOAD_PAUSE_MS);
+            }
+            Err(ReplayError::Damaged(what)) => {
+                tracing::error!(partition = %self.partition.name, what,
+                    "a coordinator cannot read its log");
+                core.fail(ResponseError::NotCoordinator, Millis::MAX);
+            }
+        }
+        core.after_run()
+    }
+
+    /// A machine is wanted again: true once after each failure that may have passed.
+    pub fn begin_loading(&self) -> bool {
+        let mut core = self.lock_core();
+        let now = self.clock.monotonic_ms();
+        let again = matches!(core.state, State::Failed { retry_at, .. } if retry_at <= now);
+        if again {
+            core.state = State::Loading;
+        }
+        again
+    }
+
+    /// Why commands are refused now, if they are.
+    pub fn refusal(&self) -> Option<ResponseError> {
+        self.lock_core().refusal()
+    }
+
+    /// This broker leads the partition no longer.
+    pub fn resign(&self) {
+        let mut core = self.lock_core();
+        core.drop_machine(State::Resigned, ResponseError::NotCoordinator);
+    }
+}
+
+const BATCH_OVERHEAD: usize = 61;
+/// Lengths, attributes, deltas and the count of headers, at their longest.
+const RECORD_OVERHEAD: usize = 21;
+
+/// What one run has decided so far.
+struct Run<M: Machine> {
+    records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    replies: Vec<(Sink<M>, M::Reply)>,
+}
+
+impl<M: Machine> Default for Run<M> {
+    fn default() -> Self {
+        Run {
+            records: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+}
+
+impl<M: Machine> Core<M> {
+    fn refusal(&self) -> Option<ResponseError> {
+        match &self.state {
+            State::Active(_) => None,
+            State::Loading => Some(ResponseError::CoordinatorLoadInProgress),
+            State::Failed { error, .. } => Some(*error),
+            State::Resigned => Some(ResponseError::NotCoordinator),
+        }
+    }
+
+    fn decide(&mut self, command: M::Command, sink: Sink<M>, now: Now, run: &mut Run<M>) {
+        let State::Active(machine) = &mut self.state else {
+            let error = self.refusal().unwrap_or(ResponseError::NotCoordinator);
+            let _ = sink.send(Err(error)); // the caller may be gone
+            return;
+        };
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.callers.insert(ticket, sink);
+        let outcome = machine.decide(command, ticket, now);
+        self.take(outcome, run);
+    }
+
+    fn expire(&mut self, now: Now, run: &mut Run<M>) {
+        if let State::Active(machine) = &mut self.state {
+            let outcome = machine.expire(now);
+            self.take(outcome, run);
+        }
+    }
+
+    fn take(&mut self, outcome: Outcome<M>, run: &mut Run<M>) {
+        for record in outcome.records {
+            run.records.push(record.encode());
+            if let State::Active(machine) = &mut self.state {
+                machine.apply(record);
+            }
+        }
+        for (ticket, reply) in outcome.replies {
+            if let Some(sink) = self.callers.remove(&ticket) {
+                run.replies.push((sink, reply));
+            }
+        }
+    }
+
+    fn fail(&mut self, error: ResponseError, retry_at: Millis) {
+        self.drop_machine(State::Failed { error, retry_at }, error);
+    }
+
+    fn drop_machine(&mut self, state: State<M>, error: ResponseError) {
+        self.state = state;
+        refuse(self.callers.drain().map(|(_, sink)| sink), error);
+        let parked = std::mem::take(&mut self.parked);
+        refuse(parked.into_values().flatten().map(|(sink, _)| sink), error);
+    }
+
+    fn after_run(&self) -> AfterRun {
+        AfterRun {
+            deadline: match &self.state {
+                State::Active(machine) => {
+                    machine.next_deadline().map(|at| at.max(self.expire_from))
+                }
+                _ => None,
+            },
+            awaits: self.parked.first_key_value().map(|(offset, _)| *offset),
+            reload_at: match &self.state {
+                State::Failed { retry_at, .. } if *retry_at != Millis::MAX => Some(*retry_at),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn refuse<R>(
+    sinks: impl Iterator<Item = oneshot::Sender<Result<R, ResponseError>>>,
+    error: ResponseError,
+) {
+    for sink in sinks {
+        let _ = sink.send(Err(error)); // the caller may be gone
+    }
+}
+
+/// What a coordinator's callers are told about its partition (Kafka:
+/// CoordinatorOperationExceptionHelper).
+fn told_for(error: ResponseError) -> ResponseError {
+    match error {
+        ResponseError::NotEnoughReplicas
+        | ResponseError::NotEnoughReplicasAfterAppend
+        | ResponseError::RequestTimedOut
+        | ResponseError::UnknownTopicOrPartition => ResponseError::CoordinatorNotAvailable,
+        _ => ResponseError::NotCoordinator,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
