@@ -33,10 +33,7 @@ const LATER: &[(u16, &str)] = &[
     (207, "MirrorMaker: groups"),
     (208, "registries: groups"),
     (209, "Flink and Spark: transactions"),
-    (
-        227,
-        "control and compacted batches: transactions, compaction",
-    ),
+    (227, "control batches: transactions"),
 ];
 
 #[test]

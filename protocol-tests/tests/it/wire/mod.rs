@@ -12,6 +12,7 @@ pub mod calls;
 mod client;
 mod cluster;
 mod codes;
+mod compaction;
 mod config_calls;
 mod config_oracle;
 mod connection;
