@@ -13,12 +13,12 @@ use crate::group::coordinator::Asked;
 /// Answers when the coordinator has, at once if it has already. Later requests of the connection
 /// need not wait: this one is in its place in the coordinator's log.
 pub fn when<T: Send + 'static>(
-    asked: Asked<T>,
+    mut asked: Asked<T>,
     encode: impl FnOnce(Result<T, ResponseError>) -> Answer + Send + 'static,
 ) -> Outcome {
     match asked.now() {
-        Ok(answer) => Outcome::Answer(encode(answer)),
-        Err(asked) => Parked::shared(async move { encode(asked.get().await) }),
+        Some(answer) => Outcome::Answer(encode(answer)),
+        None => Parked::shared(async move { encode(asked.get().await) }),
     }
 }
 
@@ -28,10 +28,10 @@ pub fn when_all<T: Send + 'static>(
     encode: impl FnOnce(Vec<Result<T, ResponseError>>) -> Answer + Send + 'static,
 ) -> Outcome {
     let (mut answers, mut waiting) = (Vec::new(), Vec::new());
-    for (index, asked) in asked.into_iter().enumerate() {
+    for (index, mut asked) in asked.into_iter().enumerate() {
         match asked.now() {
-            Ok(answer) => answers.push((index, answer)),
-            Err(asked) => waiting.push((index, asked)),
+            Some(answer) => answers.push((index, answer)),
+            None => waiting.push((index, asked)),
         }
     }
     let in_order = |mut answers: Vec<(usize, Result<T, ResponseError>)>| {

@@ -47,6 +47,7 @@ impl<R> Pending<R> {
 }
 
 type Sink<M> = oneshot::Sender<Answer<M>>;
+type Replies<M> = Vec<(Sink<M>, <M as Machine>::Reply)>;
 
 enum Job<M: Machine> {
     Command(M::Command, Sink<M>),
@@ -71,7 +72,7 @@ struct Core<M: Machine> {
     callers: HashMap<Ticket, Sink<M>>,
     last_ticket: u64,
     /// Replies that wait until the high watermark reaches an offset.
-    parked: BTreeMap<Offset, Vec<(Sink<M>, M::Reply)>>,
+    parked: BTreeMap<Offset, Replies<M>>,
     /// Behind the last record written.
     log_end: Offset,
     /// No deadline before this steady time: the log took no records.
@@ -361,7 +362,7 @@ const RECORD_OVERHEAD: usize = 21;
 /// What one run has decided so far.
 struct Run<M: Machine> {
     records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    replies: Vec<(Sink<M>, M::Reply)>,
+    replies: Replies<M>,
 }
 
 impl<M: Machine> Default for Run<M> {

@@ -35,27 +35,36 @@ macro_rules! expect {
 
 /// A command that has been handed over.
 pub struct Asked<T> {
-    pending: Pending<Reply>,
+    pending: Option<Pending<Reply>>,
     of_reply: fn(Reply) -> T,
 }
 
 impl<T> Asked<T> {
     fn new(pending: Pending<Reply>, of_reply: fn(Reply) -> T) -> Asked<T> {
-        Asked { pending, of_reply }
+        Asked {
+            pending: Some(pending),
+            of_reply,
+        }
     }
 
-    /// The answer, if it is there already.
-    pub fn now(self) -> Result<Result<T, ResponseError>, Asked<T>> {
-        match self.pending {
-            Pending::Ready(answer) => Ok(answer.map(self.of_reply)),
-            pending => Err(Asked { pending, ..self }),
+    /// The answer, if it is there already; once.
+    pub fn now(&mut self) -> Option<Result<T, ResponseError>> {
+        match self.pending.take()? {
+            Pending::Ready(answer) => Some(answer.map(self.of_reply)),
+            waiting => {
+                self.pending = Some(waiting);
+                None
+            }
         }
     }
 
     /// # Errors
     /// The coordinator is not here, or loads, or has lost its log.
     pub async fn get(self) -> Result<T, ResponseError> {
-        self.pending.get().await.map(self.of_reply)
+        match self.pending {
+            Some(pending) => pending.get().await.map(self.of_reply),
+            None => Err(ResponseError::NotCoordinator),
+        }
     }
 }
 

@@ -21,7 +21,9 @@ impl ClassicGroup {
         if !self.has_room_for(&join.member_id, turn.settings.max_size) {
             self.take(&join.member_id);
             let error = ResponseError::GroupMaxSizeReached;
-            return turn.reply(ticket, Reply::Join(Joined::refused(error, "")));
+            turn.reply(ticket, Reply::Join(Joined::refused(error, "")));
+            // Those who have joined need not wait for it.
+            return self.maybe_complete_join(turn);
         }
         if !self.supports(&join.protocol_type, &join.protocols) {
             let error = ResponseError::InconsistentGroupProtocol;

@@ -137,8 +137,13 @@ impl ClassicGroup {
     }
 
     /// The record of what has just been decided about this group has been written: a generation's
-    /// assignments are in force. Any other record makes the group anew.
+    /// assignments are in force. A record of another generation makes the group anew; one that says
+    /// that there is nobody in a generation which has been decided says nothing new.
     pub fn apply(&mut self, value: GroupValue) {
+        let is_past = value.generation < self.generation;
+        if is_past || (value.generation == self.generation && value.members.is_empty()) {
+            return;
+        }
         let is_this = self.generation == value.generation
             && self.members.len() == value.members.len()
             && value
@@ -176,9 +181,10 @@ impl ClassicGroup {
         }
     }
 
-    /// What makes a group known that has no members yet.
+    /// What makes a new group known, whoever is about to join it: it is stored before its first
+    /// generation (Kafka: newEmptyGroupMetadataRecord).
     pub fn creation_record(&self) -> GroupRecord {
-        self.record(|member| member.assignment.clone())
+        ClassicGroup::new(self.id.clone(), self.state_since).record(|_| Bytes::new())
     }
 
     pub fn state(&self) -> State {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{ClassicGroup, InitialDelay, State};
 use crate::error::ResponseError;
 use crate::group::Turn;
@@ -117,7 +119,7 @@ impl ClassicGroup {
             protocol = ?self.protocol_name, "generation begins");
         if self.members.is_empty() {
             self.turn_to(State::Empty, turn);
-            let record = self.creation_record();
+            let record = self.record(|_| Bytes::new());
             return turn.write(record);
         }
         self.turn_to(State::CompletingRebalance, turn);
