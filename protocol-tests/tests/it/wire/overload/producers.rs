@@ -7,6 +7,8 @@ use super::*;
 use crate::wire::calls::{PRODUCE, produce_request};
 use kafka_protocol::messages::ProduceRequest;
 
+/// After an overload the same work may cost so many times more: caches are cold, the heap is another.
+const COST_AFTER: u32 = 3;
 const PRODUCERS: usize = 8;
 const BATCH_BYTES: usize = 8 << 10;
 const IN_FLIGHT: usize = 4;
@@ -112,6 +114,6 @@ fn ten_times_the_load_is_served_at_the_same_rate_within_512_mib() {
          {after:?} after, seen after {recovered_in:?}; {peak_kib} KiB at the peak"
     );
     assert!(goodput >= 0.8, "{goodput}");
-    assert!(recovered_in <= Duration::from_secs(5) && after <= alone * COST_BESIDE);
+    assert!(recovered_in <= Duration::from_secs(5) && after <= alone * COST_AFTER);
     assert!(peak_kib <= LIMIT_KIB * 11 / 10);
 }
