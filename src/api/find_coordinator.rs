@@ -90,7 +90,7 @@ impl Asked {
         let found = self.keys.iter().map(|key| self.find(shared, &image, key));
         let response = if self.version >= FIRST_VERSION_WITH_MANY {
             let coordinators = self.keys.iter().zip(found);
-            let coordinators = coordinators.map(|(key, found)| coordinator(key, found));
+            let coordinators = coordinators.map(|(key, found)| self.one_of_many(key, found));
             FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
         } else {
             let found = found.into_iter().next();
@@ -113,8 +113,7 @@ impl Asked {
     fn sole(&self, found: Found) -> FindCoordinatorResponse {
         let message = match &found {
             Ok(_) => "NONE",
-            Err(ResponseError::InvalidRequest) if self.key_type == KEY_TYPE_SHARE => "",
-            Err(ResponseError::InvalidRequest) => INVALID_REQUEST_TEXT,
+            Err(ResponseError::InvalidRequest) => self.invalid_request_text(),
             Err(_) => "The coordinator is not available.",
         };
         let has_message = self.version >= FIRST_VERSION_WITH_MESSAGES;
@@ -131,21 +130,34 @@ impl Asked {
                 .with_error_code(error.code()),
         }
     }
-}
 
-fn coordinator(key: &StrBytes, found: Found) -> Coordinator {
-    let entry = Coordinator::default()
-        .with_key(key.clone())
-        .with_error_message(Some(StrBytes::from_static_str("")));
-    match found {
-        Ok((id, endpoint)) => entry
-            .with_node_id(id.0.into())
-            .with_host(text(endpoint.host))
-            .with_port(endpoint.port.into()),
-        Err(error) => entry
-            .with_node_id((-1).into())
-            .with_port(-1)
-            .with_error_code(error.code()),
+    fn one_of_many(&self, key: &StrBytes, found: Found) -> Coordinator {
+        let message = match &found {
+            Err(ResponseError::InvalidRequest) => self.invalid_request_text(),
+            _ => "",
+        };
+        let entry = Coordinator::default()
+            .with_key(key.clone())
+            .with_error_message(Some(StrBytes::from_static_str(message)));
+        match found {
+            Ok((id, endpoint)) => entry
+                .with_node_id(id.0.into())
+                .with_host(text(endpoint.host))
+                .with_port(endpoint.port.into()),
+            Err(error) => entry
+                .with_node_id((-1).into())
+                .with_port(-1)
+                .with_error_code(error.code()),
+        }
+    }
+
+    /// An unknown key type is an error of the whole request in Kafka, which gets the text of the
+    /// error.
+    fn invalid_request_text(&self) -> &'static str {
+        match self.key_type {
+            KEY_TYPE_SHARE => "",
+            _ => INVALID_REQUEST_TEXT,
+        }
     }
 }
 

@@ -1,20 +1,21 @@
 //! Which of the numbered rules of compatibility have a test: a rule is covered when a test carries
-//! its number in its name. What one broker without groups and transactions cannot show stands
-//! here with the reason.
+//! its number in its name. What one broker without transactions cannot show stands here with the
+//! reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The rules of the areas that one broker answers for: API table, connections, metadata, produce,
-/// fetch, offsets by time and epoch, administration, configs, errors, tools, formats.
+/// fetch, offsets by time and epoch, groups, administration, configs, errors, tools, formats.
 const RULES: &[u16] = &[
     10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 25, 26, 28, 29, 30, 31, 32, 33, 35, 36, 37,
     38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61,
     62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85,
-    86, 87, 88, 89, 90, 91, 92, 93, 95, 96, 97, 98, 155, 156, 157, 158, 159, 160, 161, 162, 163,
-    164, 175, 176, 177, 178, 179, 180, 185, 186, 187, 188, 200, 201, 202, 203, 204, 205, 206, 207,
-    208, 209, 210, 211, 212, 213, 220, 221, 222, 223, 224, 225, 226, 227, 228, 240, 241, 243, 244,
-    246, 247, 248, 249,
+    86, 87, 88, 89, 90, 91, 92, 93, 95, 96, 97, 98, 99, 100, 101, 102, 103, 105, 106, 107, 108,
+    109, 110, 111, 112, 113, 114, 115, 116, 117, 118, 121, 155, 156, 157, 158, 159, 160, 161, 162,
+    163, 164, 175, 176, 177, 178, 179, 180, 185, 186, 187, 188, 200, 201, 202, 203, 204, 205, 206,
+    207, 208, 209, 210, 211, 212, 213, 220, 221, 222, 223, 224, 225, 226, 227, 228, 240, 241, 243,
+    244, 246, 247, 248, 249,
 ];
 
 /// What a later milestone has to show, and why not this one.
@@ -23,15 +24,15 @@ const LATER: &[(u16, &str)] = &[
     (42, "needs SASL"),
     (52, "needs a broker that is fenced while another lives"),
     (89, "needs a follower"),
-    (92, "committed offsets"),
-    (93, "committed offsets"),
+    (92, "versions of the next release"),
     (97, "needs a new leader behind its epoch's start"),
-    (180, "which group protocols there are: groups"),
-    (202, "consumer groups"),
-    (205, "Streams: groups and transactions"),
-    (206, "Connect: groups and transactions"),
-    (207, "MirrorMaker: groups"),
-    (208, "registries: groups"),
+    (102, "commits in transactions"),
+    (116, "the consumer group protocol of KIP-848"),
+    (121, "the consumer group protocol of KIP-848"),
+    (180, "which group protocols there are: KIP-848"),
+    (205, "Streams: transactions"),
+    (206, "Connect: transactions"),
+    (207, "MirrorMaker: Connect"),
     (209, "Flink and Spark: transactions"),
     (227, "control batches: transactions"),
 ];
