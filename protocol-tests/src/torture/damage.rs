@@ -104,9 +104,19 @@ fn derived_files(data: &Path) -> io::Result<Vec<PathBuf>> {
     let mut derived = Vec::new();
     for partition in partitions(data)? {
         let files = files_below(&partition)?;
-        derived.extend(files.into_iter().filter(|file| !is_log(file)));
+        derived.extend(
+            files
+                .into_iter()
+                .filter(|file| !is_log(file) && !is_swap(file)),
+        );
     }
     Ok(derived)
+}
+
+/// A compaction that the next start completes: nothing else has its records.
+fn is_swap(file: &Path) -> bool {
+    let name = file.to_string_lossy();
+    name.ends_with(".log.swap")
 }
 
 fn is_log(file: &Path) -> bool {

@@ -43,7 +43,7 @@ pub enum Ending {
 /// The file system that a way wants; mounted.
 pub fn disk(how: How, directory: &Path) -> Result<Option<Disk>> {
     Ok(match how {
-        How::Killed | How::AtPoints => None,
+        How::Killed | How::AtPoints | How::Compacting => None,
         How::Power => Some(Disk::ext4(directory, POWER_DISK_MIB)?),
         How::DiskFull => Some(Disk::tmpfs(directory, FULL_DISK_MIB)?),
     })
@@ -55,7 +55,7 @@ impl Ending {
             How::AtPoints => Ending::At(POINTS[cycle as usize % POINTS.len()]),
             How::Power => Ending::PowerLost,
             How::DiskFull => Ending::DiskFull(300 + random.below(700)),
-            How::Killed => match random.below(16) {
+            How::Killed | How::Compacting => match random.below(16) {
                 0 | 1 => Ending::Stopped,
                 2 | 3 => Ending::Frozen(50 + random.below(700)),
                 _ => Ending::Killed,

@@ -13,6 +13,7 @@ mod consumer;
 mod damage;
 mod disk;
 mod endings;
+mod keyed;
 mod points;
 mod producer;
 mod record;
@@ -32,7 +33,7 @@ use world::World;
 
 pub use broker::{Broker, Site, newest_build};
 pub use disk::may_mount;
-pub use points::POINTS;
+pub use points::{COMPACTION_POINTS, POINTS, Point};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub enum How {
     Power,
     /// Its disk is full for a while before it is killed; wants root.
     DiskFull,
+    /// By SIGKILL while it compacts; an `ottla-faults` at the points of compaction too.
+    Compacting,
 }
 
 /// What came of it.
@@ -98,9 +101,9 @@ impl Summary {
         }
     }
 
-    /// Points at which no broker died.
-    pub fn unreached(&self) -> Vec<&'static str> {
-        let names = POINTS.iter().map(|point| point.name);
+    /// Those of `points` at which no broker died.
+    pub fn unreached(&self, points: &[Point]) -> Vec<&'static str> {
+        let names = points.iter().map(|point| point.name);
         names
             .filter(|name| !self.reached.contains_key(name))
             .collect()
@@ -165,11 +168,17 @@ pub fn run(options: &Options) -> Result<Summary> {
         let cycles = match options.how {
             // What a power loss took is no base for another cycle.
             How::Power => 1,
-            How::Killed | How::AtPoints | How::DiskFull => CYCLES_PER_DIRECTORY.min(left),
+            How::Killed | How::AtPoints | How::DiskFull | How::Compacting => {
+                CYCLES_PER_DIRECTORY.min(left)
+            }
         };
         let directory = options
             .directory
             .join(format!("from-cycle-{}", summary.cycles));
+        let torture_one = match options.how {
+            How::Compacting => keyed::torture,
+            _ => torture_one,
+        };
         torture_one(cycles, options, &directory, &mut random, &mut summary)
             .with_context(|| format!("seed {seed}, files in {}", directory.display()))?;
         if summary.findings.is_empty() {

@@ -51,6 +51,20 @@ pub const POINTS: [Point; 18] = [
     point("recovery.cut", When::StartAfterTear, 1),
 ];
 
+/// Under a load of keys, while the cleaner is at work.
+#[rustfmt::skip]
+pub const COMPACTION_POINTS: [Point; 6] = [
+    // The copy is durable and nobody's; it is in the log's list alone.
+    point("compaction.written", When::Load, 12),
+    point("compaction.replaced", When::Load, 12),
+    // Between the names of a copy, which gets them twice.
+    point("compaction.renaming", When::Load, 24),
+    // A start completes it; the old files have lost their names; done.
+    point("compaction.committed", When::Load, 12),
+    point("compaction.old-renamed", When::Load, 12),
+    point("compaction.renamed", When::Load, 12),
+];
+
 const fn point(name: &'static str, when: When, times: u64) -> Point {
     Point { name, when, times }
 }

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use protocol_tests::torture::{How, Options, POINTS, Summary, may_mount, newest_build, run};
+use protocol_tests::torture::{
+    COMPACTION_POINTS, How, Options, POINTS, Summary, may_mount, newest_build, run,
+};
 
 use crate::faults::built_with_faults;
 
@@ -40,7 +42,16 @@ fn d2_a_kill_at_any_named_point_loses_nothing() {
     let binary = built_with_faults("ottla-faults");
     let summary = torture(binary, How::AtPoints, POINTS.len() as u32, None);
     expect_nothing_lost(&summary);
-    assert_eq!(summary.unreached(), [""; 0]);
+    assert_eq!(summary.unreached(&POINTS), [""; 0]);
+}
+
+#[test]
+fn compaction_under_kills_at_every_step_loses_no_last_record_of_any_key() {
+    let binary = built_with_faults("ottla-faults");
+    let cycles = 2 * (COMPACTION_POINTS.len() as u32 + 1);
+    let summary = torture(binary, How::Compacting, cycles, None);
+    expect_nothing_lost(&summary);
+    assert_eq!(summary.unreached(&COMPACTION_POINTS), [""; 0]);
 }
 
 #[test]
@@ -80,6 +91,7 @@ fn brokers_with_planted_bugs_are_caught() {
         ("producers.forgotten", How::Killed),
         ("log-start.ignored", How::Killed),
         ("sync.left-out", How::Power),
+        ("compaction.forgets", How::Compacting),
     ] {
         if how == How::Power && !may_mount() {
             continue;

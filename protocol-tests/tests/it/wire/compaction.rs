@@ -301,11 +301,13 @@ fn r227_log_append_time_and_headers_survive() {
     let first = client.produce(&topic, &two.clone().compressed(ZSTD));
     let stamp = first.log_append_time_ms;
     assert!(stamp > T0, "{first:?}");
+    let mut before = stamp;
     for _ in 0..2 {
-        // A millisecond later, or it would not begin a segment.
-        poll("a later time", || {
+        // More than a millisecond later, or it would not begin a segment.
+        before = poll("a later time", || {
             let produced = client.produce(&topic, &Batch::of(&[Record::new("a", "2")]));
-            (produced.log_append_time_ms > stamp + 1).then_some(())
+            let stamp = produced.log_append_time_ms;
+            (stamp > before + 1).then_some(stamp)
         });
     }
     let left = poll("the second record of the first batch alone", || {
