@@ -36,6 +36,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 const REQUEST_TIMEOUT_MS: i32 = 15_000;
 const TOPIC_RESOURCE: i8 = 2;
+const BROKER_RESOURCE: i8 = 4;
 
 /// One connection. Requests may be sent ahead; their answers are received in the same order.
 pub struct Connection {
@@ -192,13 +193,22 @@ impl Connection {
 
     /// IncrementalAlterConfigs v1: sets one config of a topic.
     pub fn set_topic_config(&mut self, topic: &str, key: &str, value: &str) -> Result<Answer<()>> {
+        self.set_config(TOPIC_RESOURCE, topic, key, value)
+    }
+
+    /// The same of every broker.
+    pub fn set_broker_config(&mut self, key: &str, value: &str) -> Result<Answer<()>> {
+        self.set_config(BROKER_RESOURCE, "", key, value)
+    }
+
+    fn set_config(&mut self, kind: i8, name: &str, key: &str, value: &str) -> Result<Answer<()>> {
         let config = AlterableConfig::default()
             .with_name(text(key))
             .with_config_operation(0)
             .with_value(Some(text(value)));
         let resource = AlterConfigsResource::default()
-            .with_resource_type(TOPIC_RESOURCE)
-            .with_resource_name(text(topic))
+            .with_resource_type(kind)
+            .with_resource_name(text(name))
             .with_configs(vec![config]);
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
         let response = self.call(&request, 1)?;

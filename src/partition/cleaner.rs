@@ -25,6 +25,8 @@ const MAP_BYTES_MAX: usize = 56 << 20;
 const IO_BYTES: std::ops::RangeInclusive<usize> = 16 << 10..=1 << 20;
 /// After so many bytes a round asks whether it is to go on, and how fast.
 const PIECE_BYTES: u64 = 256 << 10;
+/// A round that waits for its rate asks again as often as this.
+const LOOK_MS: Millis = 500;
 /// Of a thread; 19 is the lowest.
 const NICENESS: i32 = 10;
 
@@ -100,6 +102,7 @@ impl Shared {
         if let Err(error) = rustix::process::setpriority_process(Some(me), NICENESS) {
             tracing::debug!(%error, "the log cleaner runs at full priority");
         }
+        let mut unpaid = 0;
         loop {
             let rung = self.bell.rung();
             let settings = Settings::of(&self.dynamic.borrow());
@@ -109,7 +112,7 @@ impl Shared {
             if index == 0 {
                 self.spawn_missing(settings.threads);
             }
-            if !self.clean_dirtiest(settings.limits) {
+            if !self.clean_dirtiest(settings.limits, &mut unpaid) {
                 self.bell.wait(settings.backoff_ms, rung);
             }
         }
@@ -127,8 +130,9 @@ impl Shared {
         }
     }
 
-    /// A round over the dirtiest log; false if none is dirty enough.
-    fn clean_dirtiest(&self, limits: Limits) -> bool {
+    /// A round over the dirtiest log; false if none is dirty enough. `unpaid` are bytes that the
+    /// rate was not asked about yet.
+    fn clean_dirtiest(&self, limits: Limits, unpaid: &mut u64) -> bool {
         let (wall, monotonic) = (self.clock.wall_ms(), self.clock.monotonic_ms());
         let compacted = self.partitions.all().into_iter();
         let dirty = compacted.filter_map(|partition| {
@@ -139,15 +143,11 @@ impl Shared {
         let Some((partition, _)) = dirtiest else {
             return false;
         };
-        let mut bytes = 0;
-        partition.compact(limits, &self.clock, &mut |more| {
-            bytes += more;
-            match bytes {
+        partition.compact(limits, &self.clock, &mut |bytes| {
+            *unpaid += bytes;
+            match *unpaid {
                 0..PIECE_BYTES => ControlFlow::Continue(()),
-                piece => {
-                    bytes = 0;
-                    self.pace(&partition, piece)
-                }
+                _ => self.pace(&partition, std::mem::take(unpaid)),
             }
         })
     }
@@ -155,15 +155,19 @@ impl Shared {
     /// Waits as long as the rate asks; breaks at the stop, or if the log is no longer to be
     /// compacted.
     fn pace(&self, partition: &Partition, bytes: u64) -> ControlFlow<()> {
-        let rate = Settings::of(&self.dynamic.borrow()).rate;
-        let now = self.clock.monotonic_ms();
-        let wait_ms = lock(&self.throttle).pay(bytes, rate, now);
-        if wait_ms > 0 {
-            self.bell.wait_for_stop(wait_ms);
-        }
-        match self.bell.is_stopping() || !partition.is_compacted() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        lock(&self.throttle).owe(bytes);
+        loop {
+            let rung = self.bell.rung();
+            let rate = Settings::of(&self.dynamic.borrow()).rate;
+            let now = self.clock.monotonic_ms();
+            let wait_ms = lock(&self.throttle).wait_ms(rate, now);
+            if self.bell.is_stopping() || !partition.is_compacted() {
+                return ControlFlow::Break(());
+            }
+            if wait_ms == 0 {
+                return ControlFlow::Continue(());
+            }
+            self.bell.wait(wait_ms.min(LOOK_MS), rung);
         }
     }
 }
@@ -196,20 +200,29 @@ impl Settings {
 /// `log.cleaner.io.max.bytes.per.second`. Pure: time is a number.
 #[derive(Debug, Default)]
 struct Throttle {
-    /// Everything before is paid for.
-    paid_until: f64,
+    /// Bytes that time has not paid for; below 0 they are saved.
+    owed: f64,
+    /// When that was so.
+    at: Millis,
 }
 
 impl Throttle {
-    /// What was not used before is lost, but for so much.
-    const BURST_MS: f64 = 300.0;
+    /// What was not used is lost, but for so many seconds.
+    const SAVED_S: f64 = 0.3;
 
-    /// How long to wait after `bytes` at `rate` bytes per second.
-    fn pay(&mut self, bytes: u64, rate: f64, now: Millis) -> Millis {
-        let now = now as f64;
-        let cost_ms = bytes as f64 * 1000.0 / rate.max(1.0);
-        self.paid_until = self.paid_until.max(now - Self::BURST_MS) + cost_ms;
-        (self.paid_until - now).max(0.0) as Millis
+    fn owe(&mut self, bytes: u64) {
+        self.owed += bytes as f64;
+    }
+
+    /// How long to wait at `rate` bytes per second until nothing is owed.
+    fn wait_ms(&mut self, rate: f64, now: Millis) -> Millis {
+        let rate = rate.max(1.0);
+        let paid = rate * (now - self.at) as f64 / 1000.0;
+        self.at = now;
+        self.owed = (self.owed - paid).max(-rate * Self::SAVED_S);
+        (self.owed * 1000.0 / rate)
+            .clamp(0.0, i64::MAX as f64)
+            .ceil() as Millis
     }
 }
 
@@ -248,16 +261,8 @@ impl Bell {
 
     /// So many ms, or until the stop or a ring since `rung`.
     fn wait(&self, ms: Millis, rung: u64) {
-        self.wait_while(ms, |state| state.rung == rung);
-    }
-
-    fn wait_for_stop(&self, ms: Millis) {
-        self.wait_while(ms, |_| true);
-    }
-
-    fn wait_while(&self, ms: Millis, goes_on: impl Fn(&BellState) -> bool) {
         let wait = Duration::from_millis(ms.max(1) as u64);
-        let waits = |state: &mut BellState| !state.stopping && goes_on(state);
+        let waits = |state: &mut BellState| !state.stopping && state.rung == rung;
         let waited = self
             .changed
             .wait_timeout_while(lock(&self.state), wait, waits);
@@ -277,15 +282,20 @@ mod tests {
     fn a_throttled_cleaner_keeps_its_rate_and_saves_up_little() {
         let mut throttle = Throttle::default();
         let rate = 1_000_000.0;
-        assert_eq!(
-            throttle.pay(100_000, rate, 10_000),
-            0,
-            "within what was saved"
-        );
-        assert_eq!(throttle.pay(300_000, rate, 10_000), 100);
-        assert_eq!(throttle.pay(50_000, rate, 10_100), 50);
+        let mut wait = |bytes, rate, now| {
+            throttle.owe(bytes);
+            throttle.wait_ms(rate, now)
+        };
+        assert_eq!(wait(0, rate, 10_000), 0);
+        assert_eq!(wait(100_000, rate, 10_000), 0, "within what was saved");
+        assert_eq!(wait(300_000, rate, 10_000), 100);
+        assert_eq!(wait(50_000, rate, 10_100), 50);
         // A long pause does not pay for what comes.
-        assert_eq!(throttle.pay(1_000_000, rate, 100_000), 700);
-        assert_eq!(throttle.pay(u64::MAX, f64::MAX, 200_000), 0);
+        assert_eq!(wait(0, rate, 100_000), 0);
+        assert_eq!(wait(1_000_000, rate, 100_000), 700);
+        // What is owed is paid at the rate of the day.
+        assert_eq!(wait(0, 2.0 * rate, 100_100), 250);
+        assert_eq!(wait(u64::MAX, f64::MAX, 200_000), 0);
+        assert_eq!(wait(400_000, rate, 200_000), 100);
     }
 }

@@ -145,6 +145,10 @@ impl Site {
 }
 
 impl Broker {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;

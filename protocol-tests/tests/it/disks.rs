@@ -23,7 +23,7 @@ const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn site(directory: &Path, overrides: &[&str]) -> Site {
+pub fn site(directory: &Path, overrides: &[&str]) -> Site {
     let arguments: Vec<&str> = overrides
         .iter()
         .flat_map(|setting| ["--override", setting])
@@ -33,7 +33,7 @@ fn site(directory: &Path, overrides: &[&str]) -> Site {
     site.with_arguments(&arguments)
 }
 
-fn connect(site: &Site) -> Connection {
+pub fn connect(site: &Site) -> Connection {
     Connection::open(&site.bootstrap).expect("a connection")
 }
 
@@ -65,7 +65,7 @@ fn offset(
 }
 
 #[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let started = Stopwatch::start();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "waited for {what} in vain");
@@ -349,7 +349,7 @@ fn d12_a_full_disk_refuses_producers_loses_nothing_and_goes_on_when_it_has_room(
 }
 
 /// Where a partition is: log directory, size, and whether it is on its way there.
-fn places(client: &mut Connection, topic: &str) -> Vec<(String, i64, bool)> {
+pub fn places(client: &mut Connection, topic: &str) -> Vec<(String, i64, bool)> {
     let request = describe_log_dirs_request(&[(topic, &[0])]);
     let answer = client.call(&request, 4).expect("an answer");
     let dirs = answer.results.iter();
@@ -360,7 +360,7 @@ fn places(client: &mut Connection, topic: &str) -> Vec<(String, i64, bool)> {
     places.collect()
 }
 
-fn move_to(client: &mut Connection, topic: &str, dir: &str) -> i16 {
+pub fn move_to(client: &mut Connection, topic: &str, dir: &str) -> i16 {
     let request = alter_log_dirs_request(dir, &[(topic, &[0])]);
     let answer = client.call(&request, 2).expect("an answer");
     answer.results[0].partitions[0].error_code

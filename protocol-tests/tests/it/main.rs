@@ -3,6 +3,7 @@
 mod bounds;
 mod broker;
 mod clients;
+mod compaction;
 mod crash;
 mod disks;
 mod dump_log;
