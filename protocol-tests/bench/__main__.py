@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import groups
 import lives
 import report
 import subjects
 from rows import CPU_ROWS, CpuRow, Runner
 from subjects import Floor, Kafka, Ottla, Unavailable, load
 
-LIVES = ["P9", "L1", "L2", "L3", "L6", "L7", "L13", "L15"]
+LIVES = ["P9", "L1", "L2", "L3", "L6", "L7", "L9", "L13", "L15", "L16"]
 
 
 def arguments():
@@ -141,6 +142,8 @@ def measure(runner, options):
         "L7": lambda: lives.connections(runner, 1000 if options.quick else 5000),
     }
     alone["L13"] = lambda: lives.deletion(runner, 1000 if options.quick else 10000)
+    alone["L9"] = lambda: groups.rebalance(runner, 1000, 3 if options.quick else 9)
+    alone["L16"] = lambda: groups.loading(runner, *((100, 1000) if options.quick else (1000, 1000)))
     for name, row in alone.items():
         if is_wanted(options, name) or (name == "L1" and is_wanted(options, "L15")):
             add(name, row)

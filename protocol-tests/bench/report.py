@@ -70,7 +70,8 @@ def latency_table(rows):
         for key, name in (("p50_ns", "p50"), ("p99_ns", "p99"), ("p99_9_ns", "p99.9")):
             if key in row and not row["noisy"]:
                 cells = " | ".join(with_interval(row[key][subject]) for subject in ("ottla", "kafka", "floor"))
-                yield f"| {row['id']} | arrival {name} | {cells} |"
+                what = "answer" if row["id"].startswith("L") else "arrival"
+                yield f"| {row['id']} | {what} {name} | {cells} |"
 
 
 def others(rows):
@@ -106,11 +107,25 @@ def others(rows):
                 cells = [f"{row[n]['kib_each']:.1f} KiB" if row.get(n) else "peer absent" for n in ("ottla", "kafka")]
                 yield (f"| L7 | {row['title']} | {cells[0]} | {cells[1]} "
                        f"| {row['slab_kib_per_endpoint']:.1f} KiB slab |")
+            case "L9":
+                cells = [rebalance_cell(row.get(name)) for name in ("ottla", "kafka")]
+                yield f"| L9 | {row['title']} | {cells[0]} | {cells[1]} | – |"
+            case "L16":
+                cells = [f"{row[n]['ms']:.0f} ms, peak {row[n]['peak_mb']:.0f} MB" if row.get(n) else "peer absent"
+                         for n in ("ottla", "kafka")]
+                yield f"| L16 | {row['title']} | {cells[0]} | {cells[1]} | – |"
             case "L13":
                 found = row["ottla"]
                 yield (f"| L13 | {row['title']} | p99 {number(found['quiet_p99_ms'])} ms quiet, "
                        f"{number(found['deleting_p99_ms'])} ms while {found['segments_before']} become "
                        f"{found['segments_after']} | – | – |")
+
+
+def rebalance_cell(found):
+    if not found:
+        return "peer absent"
+    return (f"first {with_interval(found['first'])} ms, again {with_interval(found['again'])} ms "
+            f"with {with_interval(found['cpu_ms'])} ms of CPU")
 
 
 def idle_cell(found):

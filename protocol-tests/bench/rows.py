@@ -1,4 +1,4 @@
-"""The rows of performance.md section 6 that one broker without groups can show."""
+"""The rows of performance.md section 6 that one broker can show."""
 
 import os
 import shutil
@@ -36,8 +36,13 @@ class CpuRow:
     # Bytes produced once, before a row that reads.
     filled_with: list = field(default_factory=list)
     latency: bool = False
+    # What the floor is asked where it knows only produce requests.
+    floor_load: list = None
     # ns per unit that the floor's loop leaves out, with the reason in the title.
     floor_adds: float = 0.0
+
+    def load_of(self, subject):
+        return self.floor_load if self.floor_load and isinstance(subject, Floor) else self.load
 
     def cost(self, result):
         cpu = result["cost"]["broker"]["cpu_ns"]
@@ -95,6 +100,15 @@ CPU_ROWS = [
     CpuRow("C1", "tail read 1:1 at 50 MB/s, 1 KB records; arrival p50 and p99.9; floor: 2 RTT",
            ["tail", "--connections", 1, "--rate", 3052], ["request"], goal_x=0.5, goal_f=9.0,
            run_ms=2500, latency=True),
+    CpuRow("L9h", "heartbeats of members of 16 groups, closed loop on 16 connections (goal: 40 us); floor Q",
+           ["heartbeat", "--connections", 16], ["request"], unit="us/request", goal_x=0.5, goal_f=2.0,
+           floor_load=["produce", *SMALL, "--connections", 16, "--record-bytes", 100]),
+    CpuRow("L10", "offset commits of 16 groups, closed loop on 16 connections; floor Q",
+           ["commit", "--connections", 16], ["request"], unit="us/request", goal_x=0.5, goal_f=2.5,
+           floor_load=["produce", *SMALL, "--connections", 16, "--record-bytes", 100]),
+    CpuRow("L10a", "offset commits on one connection: commit p50 (goal: 0.2 x Kafka); floor Q",
+           ["commit"], ["request"], unit="us/request", goal_x=0.5, goal_f=2.5, latency=True,
+           floor_load=["produce", *SMALL, "--record-bytes", 100]),
 ]
 
 
@@ -112,7 +126,7 @@ class Runner:
         self.brokers = {}
 
     def once(self, row, broker, topic):
-        arguments = [*row.load, "--bootstrap", broker.bootstrap, "--topic", topic, "--pid", broker.pid,
+        arguments = [*row.load_of(broker), "--bootstrap", broker.bootstrap, "--topic", topic, "--pid", broker.pid,
                      "--partitions", row.partitions, "--run-ms", row.run_ms, "--bytes", row.bytes]
         return load(*arguments, pin=self.pin)
 

@@ -27,7 +27,11 @@ JVM = [
     "-server", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
     "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent",
 ]
-SHARED = {"log.segment.delete.delay.ms": "100", "auto.create.topics.enable": "true"}
+SHARED = {
+    "log.segment.delete.delay.ms": "100",
+    "auto.create.topics.enable": "true",
+    "group.initial.rebalance.delay.ms": "0",
+}
 
 
 class Unavailable(Exception):

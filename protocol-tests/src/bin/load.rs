@@ -1,4 +1,4 @@
-//! `load produce|fetch|tail|topic`: canned frames against any broker, one line of JSON as result.
+//! `load produce|fetch|tail|heartbeat|commit|rebalance|topic|…`: canned frames against any broker, one line of JSON as result.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -58,6 +58,31 @@ enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Each connection is a member of a group of its own and sends heartbeats, one after the other.
+    Heartbeat {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Each connection commits an offset of a group of its own, again and again.
+    Commit {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// `--connections` members form one group, then all join again.
+    Rebalance {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// `--connections` groups commit an offset of every partition.
+    Fill {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// How long it takes until what `fill` has committed can be fetched.
+    Loaded {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Keeps idle connections until its input ends, and tells once they stand.
     Hold {
         #[command(flatten)]
@@ -108,6 +133,11 @@ fn run(command: Command) -> Result<Value> {
             tail,
         } => load::tail(&target, &batches, &tail),
         Command::First { target, command } => load::first_acknowledged(&target, &command),
+        Command::Heartbeat { target } => load::heartbeat(&target),
+        Command::Commit { target } => load::commit(&target),
+        Command::Rebalance { target } => load::rebalance(&target),
+        Command::Fill { target } => load::fill(&target),
+        Command::Loaded { target } => load::loaded(&target),
         Command::Hold { target } => load::hold(&target),
         Command::Topic {
             target,

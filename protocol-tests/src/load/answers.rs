@@ -23,6 +23,36 @@ pub fn produced(answer: &[u8]) -> Result<()> {
     }
 }
 
+/// Checks a Heartbeat v4 answer.
+///
+/// # Errors
+/// The broker refused.
+pub fn beaten(answer: &[u8]) -> Result<()> {
+    let mut fields = Fields(answer);
+    fields.skip(4 + 4 + 1 + 4)?;
+    match fields.i16()? {
+        0 => Ok(()),
+        error => bail!("a heartbeat was refused with error {error}"),
+    }
+}
+
+/// Checks an OffsetCommit v8 answer of one partition.
+///
+/// # Errors
+/// The broker refused.
+pub fn committed(answer: &[u8]) -> Result<()> {
+    let mut fields = Fields(answer);
+    fields.skip(4 + 4 + 1 + 4)?;
+    ensure!(fields.uvarint()? == 2, "not one topic in the answer");
+    fields.compact_string()?;
+    ensure!(fields.uvarint()? == 2, "not one partition in the answer");
+    fields.skip(4)?;
+    match fields.i16()? {
+        0 => Ok(()),
+        error => bail!("a commit was refused with error {error}"),
+    }
+}
+
 /// What a Fetch v12 answer says of its one partition.
 pub struct Fetched {
     pub high_watermark: i64,

@@ -215,14 +215,22 @@ pub fn head(frame: &[u8], correlation_id: i32) -> [u8; HEAD] {
 }
 
 fn frame<R: Request>(request: &R) -> Result<Vec<u8>> {
+    self::request(VERSION, request)
+}
+
+/// Any request in any version.
+///
+/// # Errors
+/// It does not fit the version, or a frame.
+pub fn request<R: Request>(version: i16, request: &R) -> Result<Vec<u8>> {
     let mut bytes = BytesMut::new();
     bytes.put_i32(0);
     RequestHeader::default()
         .with_request_api_key(R::KEY)
-        .with_request_api_version(VERSION)
+        .with_request_api_version(version)
         .with_client_id(Some(StrBytes::from_static_str("load")))
-        .encode(&mut bytes, R::header_version(VERSION))?;
-    request.encode(&mut bytes, VERSION)?;
+        .encode(&mut bytes, R::header_version(version))?;
+    request.encode(&mut bytes, version)?;
     let length = u32::try_from(bytes.len() - 4)?;
     ensure!(length < 1 << 30, "a frame of {length} bytes");
     bytes[..4].copy_from_slice(&length.to_be_bytes());

@@ -4,6 +4,7 @@
 
 mod answers;
 pub mod frames;
+mod groups;
 mod histogram;
 pub mod link;
 
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 pub use consume::{Fetches, consume};
+pub use groups::{commit, fill, heartbeat, loaded, rebalance};
 pub use histogram::Histogram;
 pub use lifetime::{first_acknowledged, hold};
 pub use produce::{Pace, produce};
