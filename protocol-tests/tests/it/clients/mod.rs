@@ -8,6 +8,7 @@
 mod formats;
 mod programs;
 mod subject;
+mod suite;
 mod table;
 
 use std::collections::{BTreeMap, VecDeque};
