@@ -42,7 +42,7 @@ fn batch(bytes: usize) -> Bytes {
 }
 
 /// The base offset, or the error.
-fn produce(
+pub fn produce(
     client: &mut Connection,
     topic: &str,
     partition: i32,
@@ -268,11 +268,11 @@ fn r187_a_log_directory_that_cannot_be_used_at_the_start_takes_only_its_partitio
 }
 
 /// A file system of its own; unmounted when dropped.
-struct Mounted(PathBuf);
+pub struct Mounted(PathBuf);
 
 impl Mounted {
     /// `None`, with the reason printed, where this process may not mount.
-    fn tmpfs(at: &Path, mib: u64) -> Option<Mounted> {
+    pub fn tmpfs(at: &Path, mib: u64) -> Option<Mounted> {
         fs::create_dir_all(at).expect("a directory");
         let size = format!("size={mib}m");
         let output = Command::new("mount")

@@ -4,6 +4,7 @@ mod bounds;
 mod broker;
 mod clients;
 mod compaction;
+mod coordinators;
 mod crash;
 mod disks;
 mod dump_log;
