@@ -161,7 +161,7 @@ impl Shared {
             let rate = Settings::of(&self.dynamic.borrow()).rate;
             let now = self.clock.monotonic_ms();
             let wait_ms = lock(&self.throttle).wait_ms(rate, now);
-            if self.bell.is_stopping() || !partition.is_compacted() {
+            if self.bell.is_stopping() || !partition.may_go_on() {
                 return ControlFlow::Break(());
             }
             if wait_ms == 0 {

@@ -63,10 +63,12 @@ impl Partition {
         }
     }
 
-    /// Whether its topic is still to be compacted.
-    pub(super) fn is_compacted(&self) -> bool {
+    /// Whether a round that is under way may go on: its topic is still to be compacted, and the
+    /// last room on the disk is not for copies.
+    pub(super) fn may_go_on(&self) -> bool {
         let state = self.lock();
-        state.config.cleanup.compact && !state.closed && state.moving.is_none()
+        let is_full = state.volume.log.directory.is_full();
+        state.config.cleanup.compact && !state.closed && state.moving.is_none() && !is_full
     }
 
     fn may_be_dirty(&self, monotonic: Millis) -> bool {

@@ -202,3 +202,137 @@ fn for_each_raw(
     }
     stream.end(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::protocol::batch::{BatchOptions, Record, ValidBatch, crc_matches, for_each_record};
+
+    const LIMIT: u64 = 64 << 20;
+
+    fn batch(options: BatchOptions) -> ValidBatch {
+        let headers: [(&[u8], Option<&[u8]>); 3] = [(b"h", Some(b"")), (b"g", None), (b"h", None)];
+        let keys: [&[u8]; 4] = [b"a", b"b", b"c", b"d"];
+        let record = |(i, key): (usize, &&'static [u8])| Record {
+            timestamp: 1_000 + [30, -7, 5, 20][i],
+            key: Some(*key),
+            value: Some(b"v").filter(|_| i != 2).map(|v| &v[..]),
+            headers: &headers,
+        };
+        let records: Vec<Record> = keys.iter().enumerate().map(record).collect();
+        let mut batch = ValidBatch::build(&records, &options);
+        batch.assign(40, 3);
+        batch
+    }
+
+    /// Offset, time, key and value of each record.
+    fn shown(batch: &[u8]) -> String {
+        let mut shown = Vec::new();
+        for_each_record(batch, |record| {
+            let key = String::from_utf8_lossy(record.key.unwrap_or_default()).into_owned();
+            let (offset, time) = (record.offset, record.timestamp);
+            assert_eq!(record.headers.count(), 3);
+            shown.push(format!("{key}@{offset} {time} {}", record.value.is_some()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        shown.join(", ")
+    }
+
+    fn kept(batch: &[u8], keys: &str, horizon: Option<Millis>) -> (BatchHeader, Vec<u8>) {
+        let stays = |record: &RecordView<'_>| keys.as_bytes().contains(&record.key.unwrap()[0]);
+        let retained = retain(batch, LIMIT, stays).unwrap();
+        let mut out = b"before".to_vec();
+        let header = rewrite(batch, &retained, horizon, LIMIT, &mut out).unwrap();
+        let out = out.split_off(6);
+        assert!(crc_matches(&out));
+        assert_eq!(BatchHeader::read(&out), Some(header));
+        assert_eq!(header.total_size(), out.len());
+        (header, out)
+    }
+
+    #[test]
+    fn what_stays_keeps_its_offset_its_time_and_its_headers() {
+        let batch = batch(BatchOptions {
+            producer_id: 9,
+            producer_epoch: 2,
+            base_sequence: 70,
+            ..BatchOptions::default()
+        });
+        let bytes = batch.to_bytes();
+        let (header, out) = kept(&bytes, "bd", None);
+        assert_eq!(shown(&out), "b@41 993 true, d@43 1020 true");
+        let expected = BatchHeader {
+            batch_length: header.batch_length,
+            crc: header.crc,
+            record_count: 2,
+            max_timestamp: 1_020,
+            ..*batch.header()
+        };
+        assert_eq!(header, expected);
+        assert_eq!((header.last_offset(), header.last_sequence()), (43, 73));
+    }
+
+    #[test]
+    fn a_horizon_changes_no_records_time() {
+        let bytes = batch(BatchOptions::default()).to_bytes();
+        let (header, out) = kept(&bytes, "abcd", Some(5_000_000_000_000));
+        assert_eq!(header.delete_horizon(), Some(5_000_000_000_000));
+        assert_eq!(shown(&out), shown(&bytes));
+        // The next pass takes records out and lets the horizon stand.
+        let (header, out) = kept(&out, "ac", None);
+        assert_eq!(header.delete_horizon(), Some(5_000_000_000_000));
+        assert_eq!(shown(&out), "a@40 1030 true, c@42 1005 false");
+    }
+
+    #[test]
+    fn log_append_time_is_the_time_of_what_stays() {
+        let mut batch = batch(BatchOptions::default());
+        batch.stamp_log_append_time(7_777);
+        let (header, out) = kept(&batch.to_bytes(), "b", Some(9_999));
+        assert!(header.is_log_append_time());
+        assert_eq!(shown(&out), "b@41 7777 true");
+    }
+
+    #[test]
+    fn an_emptied_batch_is_its_header() {
+        let options = BatchOptions {
+            producer_id: 9,
+            producer_epoch: 2,
+            base_sequence: 70,
+            transactional: true,
+            ..BatchOptions::default()
+        };
+        let batch = batch(options);
+        let (_, with_horizon) = kept(&batch.to_bytes(), "c", Some(5));
+        let mut out = Vec::new();
+        let header = empty(BatchHeader::read(&with_horizon).unwrap(), &mut out);
+        assert_eq!(out.len(), BatchHeader::SIZE);
+        assert!(crc_matches(&out) && header.is_plausible() && header.is_transactional());
+        assert_eq!((header.base_offset, header.last_offset()), (40, 43));
+        assert_eq!((header.last_sequence(), header.record_count), (73, 0));
+        assert_eq!(header.delete_horizon(), None);
+        assert_eq!(shown(&out), "");
+        let again = retain(&out, LIMIT, |_| true).unwrap();
+        assert_eq!((again.count(), again.is_whole()), (0, true));
+    }
+
+    #[test]
+    fn damage_is_an_error_and_never_a_panic() {
+        let bytes = batch(BatchOptions::default()).to_bytes();
+        for at in 57..bytes.len() {
+            for byte in [0x00, 0x7f, 0x80, 0xff] {
+                let mut damaged = bytes.to_vec();
+                damaged[at] = byte;
+                if let Ok(retained) = retain(&damaged, LIMIT, |record| record.offset % 2 == 0)
+                    && retained.count() > 0
+                {
+                    let _ = rewrite(&damaged, &retained, Some(1), LIMIT, &mut Vec::new());
+                }
+            }
+        }
+        assert!(retain(&bytes[..60], LIMIT, |_| true).is_err());
+    }
+}

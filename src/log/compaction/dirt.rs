@@ -165,3 +165,187 @@ fn index_bytes(bytes: u64) -> u64 {
     let entries = bytes / u64::from(crate::log::index_rule::MIN_INDEX_INTERVAL) + 1;
     entries * 12
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    const CONFIG: CompactionConfig = CompactionConfig {
+        min_cleanable_dirty_ratio: 0.5,
+        min_compaction_lag_ms: 0,
+        max_compaction_lag_ms: i64::MAX,
+        delete_retention_ms: 0,
+        segment_bytes: 1000,
+        segment_index_bytes: 10_000,
+        max_message_bytes: 0,
+    };
+
+    /// Completed segments as `base/bytes`, or `base/bytes/first timestamp/largest timestamp`, the
+    /// active one as its base alone.
+    fn facts(log: &str) -> Facts {
+        let mut sealed = Vec::new();
+        let mut active_base = 0;
+        for word in log.split_whitespace() {
+            let numbers: Vec<i64> = word.split('/').map(|n| n.parse().unwrap()).collect();
+            match numbers[..] {
+                [base] => active_base = base,
+                [base_offset, bytes] => sealed.push((base_offset, bytes, -1, -1)),
+                [base, bytes, first, largest] => sealed.push((base, bytes, first, largest)),
+                _ => panic!("{word}"),
+            }
+        }
+        let sealed = sealed
+            .into_iter()
+            .map(|(base_offset, bytes, first, largest)| SealedFacts {
+                base_offset,
+                bytes: bytes as u64,
+                first_timestamp: first,
+                largest_timestamp: largest,
+            });
+        Facts {
+            sealed: sealed.collect(),
+            active_base,
+            log_start_offset: 0,
+            log_end_offset: active_base + 5,
+            last_stable_offset: active_base + 5,
+            cleaned_to: None,
+        }
+    }
+
+    fn told(facts: &Facts, config: &CompactionConfig, now: Millis) -> String {
+        match facts.dirt(config, now) {
+            None => "clean".to_owned(),
+            Some(Dirt {
+                range,
+                ratio,
+                is_overdue,
+            }) => format!("{}..{} {ratio:.2} {is_overdue}", range.start, range.end),
+        }
+    }
+
+    #[test]
+    fn a_log_is_compacted_once_more_than_the_ratio_of_it_is_dirty() {
+        let log = "0/600 100/200 200/200 300";
+        let cleaned = |to| {
+            let facts = Facts {
+                cleaned_to: Some(to),
+                ..facts(log)
+            };
+            told(&facts, &CONFIG, 0)
+        };
+        assert_eq!(told(&facts(log), &CONFIG, 0), "0..300 1.00 false");
+        assert_eq!(cleaned(100), "clean", "400 of 1000");
+        let eager = CompactionConfig {
+            min_cleanable_dirty_ratio: 0.4,
+            ..CONFIG
+        };
+        let facts_of = |to| Facts {
+            cleaned_to: Some(to),
+            ..facts(log)
+        };
+        assert_eq!(
+            told(&facts_of(100), &eager, 0),
+            "clean",
+            "more than, not as much as"
+        );
+        let eager = CompactionConfig {
+            min_cleanable_dirty_ratio: 0.39,
+            ..CONFIG
+        };
+        assert_eq!(told(&facts_of(100), &eager, 0), "100..300 0.40 false");
+        // A full map ended a round in the middle of a segment, which counts on both sides.
+        assert_eq!(told(&facts_of(150), &eager, 0), "clean");
+        assert_eq!(told(&facts_of(50), &CONFIG, 0), "50..300 0.62 false");
+        assert_eq!(cleaned(300), "clean");
+    }
+
+    #[test]
+    fn neither_the_active_segment_nor_what_may_be_aborted_is_touched() {
+        let stable = |to| {
+            let facts = Facts {
+                last_stable_offset: to,
+                ..facts("0/100 100/100 200/100 300")
+            };
+            told(&facts, &CONFIG, 0)
+        };
+        let told: Vec<String> = [305, 300, 299, 200, 150, 99, 0].map(stable).into();
+        expect![[r#"
+            [
+                "0..300 1.00 false",
+                "0..300 1.00 false",
+                "0..200 1.00 false",
+                "0..200 1.00 false",
+                "0..100 1.00 false",
+                "clean",
+                "clean",
+            ]"#]]
+        .assert_eq(&format!("{told:#?}"));
+        assert_eq!(super::tests::told(&facts("0"), &CONFIG, 0), "clean");
+    }
+
+    #[test]
+    fn a_record_that_is_too_young_holds_its_segment_back_and_those_behind_it() {
+        let config = CompactionConfig {
+            min_compaction_lag_ms: 1_000,
+            ..CONFIG
+        };
+        let facts = facts("0/100/10/500 100/100/10/900 200/100/10/600 300");
+        let told = |now| told(&facts, &config, now);
+        assert_eq!(told(1_499), "clean");
+        assert_eq!(told(1_500), "0..100 1.00 false");
+        assert_eq!(told(1_899), "0..100 1.00 false");
+        assert_eq!(told(1_900), "0..300 1.00 false");
+    }
+
+    #[test]
+    fn a_record_that_is_too_old_forces_a_round_however_little_is_dirty() {
+        let config = CompactionConfig {
+            max_compaction_lag_ms: 1_000,
+            ..CONFIG
+        };
+        let facts = Facts {
+            cleaned_to: Some(100),
+            ..facts("0/9000/5/5 100/10/700/700 200/10/-1/-1 300")
+        };
+        assert_eq!(told(&facts, &config, 1_700), "clean");
+        assert_eq!(told(&facts, &config, 1_701), "100..300 0.00 true");
+    }
+
+    #[test]
+    fn a_checkpoint_that_does_not_fit_the_log_starts_it_over() {
+        let facts = |cleaned_to, log_start_offset| Facts {
+            cleaned_to: Some(cleaned_to),
+            log_start_offset,
+            ..facts("0/100 100/100 200")
+        };
+        assert_eq!(facts(206, 0).first_dirty(), 0, "beyond the end");
+        assert_eq!(facts(205, 0).first_dirty(), 205);
+        assert_eq!(facts(50, 100).first_dirty(), 100, "below the start");
+    }
+
+    #[test]
+    fn neighbours_become_one_segment_while_they_fit() {
+        let groups = |log: &str, config: &CompactionConfig| {
+            let facts = facts(log);
+            let ends = facts.sealed.iter().skip(1).map(|s| s.base_offset);
+            let ends = ends.chain([facts.active_base]);
+            let segments: Vec<_> = facts.sealed.iter().copied().zip(ends).collect();
+            format!("{:?}", super::groups(&segments, config))
+        };
+        let log = "0/400 1/400 2/200 3/1 4/1500 5/1 6/1 7";
+        assert_eq!(groups(log, &CONFIG), "[0..3, 3..4, 4..5, 5..7]");
+        assert_eq!(groups("", &CONFIG), "[]");
+        let far = "0/1 1/1 2147483647/1 2147483649";
+        assert_eq!(
+            groups(far, &CONFIG),
+            "[0..2, 2..3]",
+            "offsets that span 2^31"
+        );
+        let tiny_indexes = CompactionConfig {
+            segment_index_bytes: 4,
+            ..CONFIG
+        };
+        assert_eq!(groups("0/1 1/1 2", &tiny_indexes), "[0..1, 1..2]");
+    }
+}

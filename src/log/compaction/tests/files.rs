@@ -1,5 +1,7 @@
 //! The files of a compacted log, whatever happens meanwhile.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -280,4 +282,108 @@ fn the_indexes_of_a_compacted_segment_are_what_a_rebuild_would_make() {
     let (log, _) = node.open_at(unclean(401)).unwrap();
     log.read(0, 1, 1, true).unwrap();
     assert!(written == (read(&node, "index"), read(&node, "timeindex")));
+}
+
+/// What may happen to a compacted log.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Keys and values; none is a tombstone.
+    Write(Vec<(u8, Option<u8>)>),
+    Roll,
+    /// With a map of so many bytes, so many ms later.
+    Compact(usize, Millis),
+    Flush,
+    Stop,
+    Kill,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let record = (0..20_u8, proptest::option::weighted(0.8, 0..255_u8));
+    prop_oneof![
+        6 => proptest::collection::vec(record, 1..12).prop_map(Step::Write),
+        3 => Just(Step::Roll),
+        3 => (prop_oneof![Just(0), Just(1 << 20)], 0..2 * DAY).prop_map(|(m, ms)| Step::Compact(m, ms)),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Stop),
+        1 => Just(Step::Kill),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(80))]
+
+    /// The last value of every key is there at its offset, nothing has moved, and what is there was
+    /// written.
+    #[test]
+    fn whatever_happens_the_last_record_of_every_key_is_there(
+        steps in proptest::collection::vec(step(), 1..40)
+    ) {
+        let mut node = Node::new();
+        let mut log = node.open();
+        let mut written: Vec<(u8, Option<u8>)> = Vec::new();
+        let (mut cleaned_to, mut now, mut recovery_point) = (None, NOW, 0);
+        for step in steps {
+            match step {
+                Step::Write(records) => {
+                    let word = |(key, value): &(u8, Option<u8>)| match value {
+                        Some(value) => format!("{key}={value} "),
+                        None => format!("{key} "),
+                    };
+                    let text: String = records.iter().map(word).collect();
+                    log.append(keyed(&text), 0, now).unwrap();
+                    written.extend(records);
+                }
+                Step::Roll => log.roll(now).unwrap(),
+                Step::Compact(map_bytes, later) => {
+                    now += later;
+                    let limits = Limits { map_bytes, load_factor: 0.5, ..LIMITS };
+                    let to = compact_with(&mut log, rules(), cleaned_to, limits, now);
+                    cleaned_to = to.or(cleaned_to);
+                }
+                Step::Flush => {
+                    if let Some(work) = log.start_flush(now) {
+                        log.flushed(work.run()).unwrap();
+                    }
+                    recovery_point = log.recovery_point();
+                }
+                Step::Stop => {
+                    recovery_point = log.log_end_offset();
+                    node.stop(log);
+                    log = node.open();
+                }
+                Step::Kill => {
+                    node.kill(log);
+                    log = node.open_at(unclean(recovery_point)).unwrap().0;
+                }
+            }
+            prop_assert_eq!(log.log_end_offset(), written.len() as i64);
+            check_against(&log, &written)?;
+        }
+    }
+}
+
+fn check_against(log: &Log, written: &[(u8, Option<u8>)]) -> Result<(), TestCaseError> {
+    let mut last = std::collections::BTreeMap::new();
+    for (offset, (key, value)) in written.iter().enumerate() {
+        last.insert(*key, (offset as i64, *value));
+    }
+    let mut found = std::collections::BTreeMap::new();
+    for word in story(log)
+        .split_whitespace()
+        .filter(|word| word.contains('@'))
+    {
+        let (key, rest) = word.split_once('@').unwrap();
+        let (offset, value) = rest.split_once('=').unwrap();
+        let offset: i64 = offset.parse().unwrap();
+        let record = (key.parse().unwrap(), value.parse().ok());
+        prop_assert_eq!(written[offset as usize], record, "at {}", offset);
+        found.insert(record.0, (offset, record.1));
+    }
+    for (key, last) in last {
+        match found.get(&key) {
+            Some(found) => prop_assert_eq!(*found, last),
+            None => prop_assert_eq!(last.1, None, "{} is gone", key),
+        }
+    }
+    Ok(())
 }
