@@ -20,7 +20,6 @@ use crate::controller::{
 };
 use crate::error::ResponseError;
 use crate::faults::crash_point;
-use crate::group;
 use crate::group::coordinator::GroupCoordinator;
 use crate::log::directory::{CleanMarker, LogDirectory};
 use crate::log::meta_properties::Identity;
@@ -97,7 +96,7 @@ impl Core {
             watch::channel(Arc::new(config.dynamic(DynamicLayers::default())));
         let defaults = dynamic.borrow().topic_defaults.clone();
         let partitions = Arc::new(opened.partitions(&config, &clock, defaults));
-        let groups = GroupCoordinator::new(group::Settings::of(&config), clock.clone())?;
+        let groups = GroupCoordinator::new(&config, clock.clone())?;
         let (failure, failed) = watch::channel(None);
         let watchdog = Watchdog {
             metadata_directory: opened.metadata.clone(),

@@ -131,7 +131,7 @@ impl Settings {
         parsed.ok_or_else(|| self.refuse(key, "the value does not fit", "change it"))
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         key: &str,
         problem: impl Into<String>,

@@ -22,6 +22,9 @@ pub struct GroupConfig {
     /// `offsets.retention.check.interval.ms`
     pub offsets_retention_check_interval_ms: Millis,
     pub offsets_topic: InternalTopic,
+    /// `offsets.topic.compression.codec`: what the coordinator's own batches are compressed with, as
+    /// the number batches carry.
+    pub offsets_topic_compression_codec: i16,
 }
 
 /// How an internal topic is made on its first need.
@@ -36,6 +39,13 @@ pub struct InternalTopic {
 
 impl Settings {
     pub(super) fn groups(&self) -> Result<GroupConfig, ConfigError> {
+        const CODEC: &str = "offsets.topic.compression.codec";
+        let codec: i16 = self.typed(CODEC)?;
+        if !(0..=4).contains(&codec) {
+            let problem = format!("Unknown compression type id: {codec}");
+            let remedy = "use 0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)";
+            return Err(self.refuse(CODEC, problem, remedy));
+        }
         const REPLICATION_FACTOR: &str = "offsets.topic.replication.factor";
         Ok(GroupConfig {
             initial_rebalance_delay_ms: self.typed("group.initial.rebalance.delay.ms")?,
@@ -46,6 +56,7 @@ impl Settings {
             offsets_retention_ms: self.typed::<Millis>("offsets.retention.minutes")? * 60_000,
             offsets_retention_check_interval_ms: self
                 .typed("offsets.retention.check.interval.ms")?,
+            offsets_topic_compression_codec: codec,
             offsets_topic: InternalTopic {
                 num_partitions: self.typed("offsets.topic.num.partitions")?,
                 replication_factor: self.typed(REPLICATION_FACTOR)?,

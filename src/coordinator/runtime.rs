@@ -18,6 +18,7 @@ use crate::error::ResponseError;
 use crate::metadata::image::Image;
 use crate::partition::Partition;
 use crate::partition::manager::Partitions;
+use crate::protocol::batch::Codec;
 use crate::types::{Millis, Offset};
 
 /// See the module. Cheap to clone.
@@ -36,6 +37,7 @@ impl<M: Machine> Clone for Runtime<M> {
 struct Inner<M: Machine> {
     topic: &'static str,
     make: Box<dyn Fn() -> M + Send + Sync>,
+    codec: Codec,
     clock: Clock,
     /// Where replies wait that are not committed at once.
     waiters: Handle,
@@ -69,12 +71,13 @@ struct Loads<M: Machine> {
 }
 
 impl<M: Machine> Runtime<M> {
-    /// Call it within the tokio runtime that may run small tasks for it.
+    /// Batches of the machines' records are compressed with `codec`. Call it within the tokio runtime that may run small tasks for it.
     ///
     /// # Errors
     /// The machine gives no thread.
     pub fn new(
         topic: &'static str,
+        codec: Codec,
         clock: Clock,
         make: impl Fn() -> M + Send + Sync + 'static,
     ) -> io::Result<Runtime<M>> {
@@ -82,6 +85,7 @@ impl<M: Machine> Runtime<M> {
         let inner = Arc::new(Inner {
             topic,
             make: Box::new(make),
+            codec,
             clock,
             waiters: Handle::current(),
             timer: timer.clone(),
@@ -145,7 +149,7 @@ impl<M: Machine> Runtime<M> {
                 slots.by_partition.entry(index).or_insert_with(|| {
                     let slot = Arc::new(Slot {
                         index,
-                        shard: Arc::new(Shard::new(partition, inner.clock.clone())),
+                        shard: Arc::new(Shard::new(partition, inner.codec, inner.clock.clone())),
                         armed: AtomicI64::new(Millis::MAX),
                         has_waiter: AtomicBool::new(false),
                         settled: watch::channel(false).0,

@@ -18,7 +18,7 @@ use super::replay::{self, ReplayError};
 use crate::clock::Clock;
 use crate::error::ResponseError;
 use crate::partition::{Partition, Until, Wait};
-use crate::protocol::batch::{BatchOptions, Record, ValidBatch};
+use crate::protocol::batch::{BatchOptions, Codec, Record, ValidBatch};
 use crate::types::{Millis, Offset};
 
 /// Records of one run, at most, in jobs: a run holds the machine, and callers wait.
@@ -60,6 +60,8 @@ enum Job<M: Machine> {
 /// See the module.
 pub struct Shard<M: Machine> {
     pub partition: Arc<Partition>,
+    /// What batches are compressed with.
+    codec: Codec,
     clock: Clock,
     queue: Mutex<VecDeque<Job<M>>>,
     core: Mutex<Core<M>>,
@@ -104,9 +106,10 @@ pub struct AfterRun {
 }
 
 impl<M: Machine> Shard<M> {
-    pub fn new(partition: Arc<Partition>, clock: Clock) -> Shard<M> {
+    pub fn new(partition: Arc<Partition>, codec: Codec, clock: Clock) -> Shard<M> {
         Shard {
             partition,
+            codec,
             clock,
             queue: Mutex::default(),
             core: Mutex::new(Core {
@@ -268,7 +271,13 @@ impl<M: Machine> Shard<M> {
                     headers: &[],
                 })
                 .collect();
-            let batch = ValidBatch::build(&batch, &BatchOptions::default());
+            let mut batch = ValidBatch::build(&batch, &BatchOptions::default());
+            if self.codec != Codec::None {
+                batch = batch.compressed(self.codec).map_err(|error| {
+                    tracing::error!(%error, "a batch could not be compressed");
+                    ResponseError::KafkaStorageError
+                })?;
+            }
             let appended = self.partition.append(batch, true, now.wall);
             end = appended.map_err(|refused| refused.error)?.next_offset;
         }

@@ -10,11 +10,13 @@ use super::command::{
 };
 use super::{GroupShard, Settings};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::coordinator::Pending;
 use crate::coordinator::runtime::Runtime;
 use crate::error::ResponseError;
 use crate::metadata::image::{CONSUMER_OFFSETS, Image};
 use crate::partition::manager::Partitions;
+use crate::protocol::batch::Codec;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -73,9 +75,12 @@ impl GroupCoordinator {
     ///
     /// # Errors
     /// The machine gives no thread.
-    pub fn new(settings: Settings, clock: Clock) -> io::Result<GroupCoordinator> {
+    pub fn new(config: &Config, clock: Clock) -> io::Result<GroupCoordinator> {
+        let settings = Settings::of(config);
         let make = move || GroupShard::new(settings);
-        let runtime = Runtime::new(CONSUMER_OFFSETS, clock, make)?;
+        let codec = config.groups.offsets_topic_compression_codec;
+        let codec = Codec::from_id(codec).unwrap_or(Codec::None);
+        let runtime = Runtime::new(CONSUMER_OFFSETS, codec, clock, make)?;
         Ok(GroupCoordinator { settings, runtime })
     }
 

@@ -9,10 +9,13 @@
 //! [`records`]: super::records
 //! [`validate`]: super::validate
 
+use std::io;
+
 use bytes::{Buf, BufMut, Bytes};
 use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
 
 pub use super::compression::Codec;
+use super::compression::Compressor;
 pub use super::records::{BatchError, Headers, Record, RecordView, for_each_record};
 pub use super::validate::{ProduceRules, Rejection};
 use crate::types::{LeaderEpoch, Millis, Offset};
@@ -322,6 +325,21 @@ impl ValidBatch {
             record_count: records.len() as i32,
         };
         ValidBatch::seal(header, body.into())
+    }
+
+    /// The same records behind a codec, at its own level; for batches we built.
+    ///
+    /// # Errors
+    /// The codec's.
+    pub fn compressed(self, codec: Codec) -> io::Result<ValidBatch> {
+        let mut compressor = Compressor::new(codec, None, usize::MAX)?;
+        compressor.write(&self.body)?;
+        let Some(body) = compressor.finish()? else {
+            return Ok(self);
+        };
+        let mut header = self.header;
+        header.attributes |= codec.id();
+        Ok(ValidBatch::seal(header, body.into()))
     }
 
     /// A batch of `header` and `body` with length and CRC filled in; the caller vouches for

@@ -18,7 +18,6 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use ottla::coordinator::partition_of;
 use protocol_tests::client::Connection;
-use protocol_tests::torture::Site;
 use tempfile::TempDir;
 
 use crate::disks::{Mounted, connect, produce, site, wait_for};
@@ -112,9 +111,8 @@ fn beat(client: &mut Connection, group: &str, joined: &JoinGroupResponse) -> i16
     client.call(&request, 4).expect("an answer").error_code
 }
 
-fn offsets_log(site: &Site, group: &str) -> PathBuf {
-    let partition = partition_of(group, PARTITIONS);
-    let directory = site.data().join(format!("__consumer_offsets-{partition}"));
+fn offsets_log(data: &Path, partition: i32) -> PathBuf {
+    let directory = data.join(format!("__consumer_offsets-{partition}"));
     directory.join("00000000000000000000.log")
 }
 
@@ -146,7 +144,8 @@ fn a_damaged_offsets_log_takes_its_own_groups_out_of_service_and_says_so() {
         partition_of("well", PARTITIONS)
     );
     broker.stop().expect("stopped");
-    flip_a_byte(&offsets_log(&site, "hurt"));
+    let hurt = offsets_log(&site.data(), partition_of("hurt", PARTITIONS));
+    flip_a_byte(&hurt);
 
     let broker = site.start().expect("a broker");
     let mut client = connect(&site);
@@ -157,7 +156,7 @@ fn a_damaged_offsets_log_takes_its_own_groups_out_of_service_and_says_so() {
     assert_eq!(join(&mut client, "hurt").error_code, NOT_COORDINATOR);
     // Not "here", or clients would go round in circles.
     assert_eq!(find(&mut client, "hurt"), NOT_AVAILABLE);
-    let kept = fs::metadata(offsets_log(&site, "hurt")).expect("the files are kept");
+    let kept = fs::metadata(hurt).expect("the files are kept");
     assert!(kept.len() > 0);
     broker.stop().expect("stopped");
 }
@@ -245,7 +244,11 @@ fn commits_of_many_connections_at_once_are_all_kept() {
     const CONNECTIONS: usize = 8;
     const COMMITS: i64 = 200;
     let directory = TempDir::new().expect("tempdir");
-    let mut site = site(directory.path(), &["offsets.topic.num.partitions=1"]);
+    let overrides = [
+        "offsets.topic.num.partitions=1",
+        "offsets.topic.compression.codec=3",
+    ];
+    let mut site = site(directory.path(), &overrides);
     let broker = site.start().expect("a broker");
     let mut client = connect(&site);
     client
@@ -270,6 +273,8 @@ fn commits_of_many_connections_at_once_are_all_kept() {
         }
     });
     broker.kill().expect("killed");
+    let log = fs::read(offsets_log(&site.data(), 0)).expect("the log");
+    assert_eq!(log[22] & 7, 3, "lz4, as set");
     let broker = site.start().expect("a broker");
     let mut client = connect(&site);
     for index in 0..CONNECTIONS {

@@ -94,7 +94,7 @@ keys! { pub(super) const KEYS:
         "How long offsets of an empty group are kept.";
     Honoured Long "offsets.retention.check.interval.ms" = "600000", AtLeast(1), ReadOnly:
         "How often offsets are checked for that.";
-    NotYet Int "offsets.topic.compression.codec" = "0", Any, ReadOnly:
+    Honoured Int "offsets.topic.compression.codec" = "0", Any, ReadOnly:
         "The codec of the offsets topic, as Kafka's number.";
     Honoured Int "offsets.topic.num.partitions" = "50", AtLeast(1), ReadOnly:
         "The partitions of the offsets topic.";
