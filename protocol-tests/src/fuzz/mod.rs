@@ -4,6 +4,7 @@
 
 mod config;
 mod files;
+mod groups;
 mod mutate;
 mod records;
 mod wire;
@@ -70,14 +71,15 @@ impl Memory {
 }
 
 #[rustfmt::skip]
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     target("stream", 60, wire::make_stream, wire::check_stream, Memory::Stream),
-    target("request", 501, wire::make_request, wire::check_request, Memory::Decode),
+    target("request", 471, wire::make_request, wire::check_request, Memory::Decode),
     target("batch", 200, records::make_batch, records::check_batch, Memory::Inflate),
     target("payload", 80, records::make_payload, records::check_payload, Memory::Inflate),
     target("index", 50, files::make_index, files::check_index, Memory::Decode),
     target("snapshot", 40, files::make_snapshot, files::check_snapshot, Memory::Decode),
     target("text", 30, files::make_text, files::check_text, Memory::Unlimited),
+    target("group", 30, groups::make_record, groups::check_record, Memory::Decode),
     target("metadata", 30, files::make_metadata, files::check_metadata, Memory::Unlimited),
     target("file", 6, files::make_file, files::check_file, Memory::Unlimited),
     target("config", 3, config::make, config::check, Memory::Unlimited),

@@ -34,6 +34,7 @@ use super::calls::{
 use super::client::{CLIENT_ID, message};
 use super::config_calls::{self, resource};
 use super::delete_records::delete_records_request;
+use super::groups::requests;
 use super::log_dirs::{alter_log_dirs_request, describe_log_dirs_request};
 
 pub struct Specimen {
@@ -113,6 +114,7 @@ pub fn specimens(topic: &Topic) -> Vec<Specimen> {
     let many = find.with_coordinator_keys(vec![text("group"), text("other")]);
     all.extend((4..=6).map(|v| specimen("FindCoordinator", v, &many)));
     all.extend(admin(topic));
+    all.extend(group_specimens(topic));
     all
 }
 
@@ -181,6 +183,48 @@ fn specimen<R: Request>(api: &str, version: i16, request: &R) -> Specimen {
         name: format!("{api} v{version}"),
         message: message(version, 7, Some(CLIENT_ID), request),
     }
+}
+
+/// About a group that there is not, and members of it: nothing comes of them.
+fn group_specimens(topic: &Topic) -> Vec<Specimen> {
+    const GROUP: &str = "no-such-group";
+    const MEMBER: &str = "no-such-member";
+    let asked: [(&str, &[i32]); 1] = [(&topic.name, &[0])];
+    let mut all = vec![];
+    all.extend((0..=9).map(|v| {
+        let join = requests::plain_join(v, GROUP, MEMBER);
+        specimen("JoinGroup", v, &join)
+    }));
+    all.extend((0..=5).map(|v| {
+        let sync = requests::sync(v, GROUP, MEMBER, 1, &[(MEMBER, b"share"), ("m", b"")]);
+        specimen("SyncGroup", v, &sync)
+    }));
+    let heartbeat = requests::heartbeat(GROUP, MEMBER, 1);
+    all.extend((0..=4).map(|v| specimen("Heartbeat", v, &heartbeat)));
+    all.extend((0..=5).map(|v| {
+        let leave = requests::leave(v, GROUP, &[(MEMBER, None), ("", None)]);
+        specimen("LeaveGroup", v, &leave)
+    }));
+    all.extend((2..=9).map(|v| {
+        let commit = requests::commit(v, GROUP, &topic.name, &[requests::at(0, 5)]);
+        let commit = commit
+            .with_member_id(text(MEMBER))
+            .with_generation_id_or_member_epoch(1);
+        specimen("OffsetCommit", v, &commit)
+    }));
+    all.extend((1..=9).map(|v| {
+        let fetch = requests::fetch(v, GROUP, Some(&asked));
+        specimen("OffsetFetch", v, &fetch)
+    }));
+    let delete = requests::offset_delete(GROUP, &asked);
+    all.push(specimen("OffsetDelete", 0, &delete));
+    let describe = requests::describe(&[GROUP, "other"]);
+    all.extend((0..=6).map(|v| specimen("DescribeGroups", v, &describe)));
+    let delete = requests::delete(&[GROUP]);
+    all.extend((0..=2).map(|v| specimen("DeleteGroups", v, &delete)));
+    let list = requests::list(&[], &[]);
+    all.extend((0..=5).map(|v| specimen("ListGroups", v, &list)));
+    all
 }
 
 fn epoch_request(topic: &Topic) -> OffsetForLeaderEpochRequest {

@@ -10,7 +10,7 @@ mod listing;
 mod member;
 mod neighbours;
 mod rebalancing;
-mod requests;
+pub mod requests;
 mod restarting;
 mod statics;
 mod stored;
