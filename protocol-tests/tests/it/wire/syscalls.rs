@@ -14,15 +14,15 @@ use super::calls::{FETCH, PRODUCE, Topic, fetch_request, poll, produce_request};
 use super::client::{CLIENT_ID, Client, framed, message};
 use super::{Subject, own_ottla};
 
-const REQUESTS: u64 = 1_000;
+pub const REQUESTS: u64 = 1_000;
 /// Until then the broker retains what it is sent, and its heap grows page by page.
 const WARM_UP: u64 = 2_000;
 /// Wait for the socket, read the request, write the batch, send the answer.
-const CALLS_PER_REQUEST: u64 = 4;
+pub const CALLS_PER_REQUEST: u64 = 4;
 /// What the broker does beside the requests meanwhile: timers, flushes, checkpoints.
 const BACKGROUND_CALLS: u64 = REQUESTS / 5;
 /// A hand-off between threads costs a futex call per request or more.
-const FUTEX_CALLS: u64 = REQUESTS / 20;
+pub const FUTEX_CALLS: u64 = REQUESTS / 20;
 
 #[test]
 fn a_produce_request_costs_four_system_calls_and_no_hand_off() {
@@ -161,13 +161,13 @@ fn sized_request(topic: &Topic, value_bytes: usize) -> ProduceRequest {
 }
 
 /// strace's table of [`REQUESTS`] requests.
-struct Counted {
+pub struct Counted {
     table: String,
 }
 
 /// Runs the requests, first some that are not counted. None, with the reason printed, where
 /// strace may not look at other processes.
-fn count_calls(subject: &Subject, mut produce: impl FnMut(u64)) -> Option<Counted> {
+pub fn count_calls(subject: &Subject, mut produce: impl FnMut(u64)) -> Option<Counted> {
     produce(WARM_UP);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("calls");
@@ -190,7 +190,7 @@ impl Counted {
     }
 
     #[track_caller]
-    fn assert_within(&self, calls_max: u64, futex_max: u64) {
+    pub fn assert_within(&self, calls_max: u64, futex_max: u64) {
         let total: u64 = calls_by_name(&self.table).values().sum();
         let (futex, table) = (self.of("futex"), &self.table);
         // A table that does not even show the work was not taken from the broker at work.

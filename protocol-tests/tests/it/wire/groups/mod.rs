@@ -1,6 +1,7 @@
 //! Consumer groups and committed offsets (R99–R118), a rule or a scenario at a time.
 
 mod committing;
+mod costs;
 mod expiring;
 mod fetching;
 mod finding;
