@@ -14,7 +14,7 @@ import subjects
 from rows import CPU_ROWS, CpuRow, Runner
 from subjects import Floor, Kafka, Ottla, Unavailable, load
 
-LIVES = ["P9", "L1", "L2", "L3", "L6", "L7", "L9", "L13", "L15", "L16"]
+LIVES = ["P9", "L1", "L2", "L3", "L6", "L7", "L9", "L13", "L13c", "L15", "L16"]
 
 
 def arguments():
@@ -144,6 +144,7 @@ def measure(runner, options):
     alone["L13"] = lambda: lives.deletion(runner, 1000 if options.quick else 10000)
     alone["L9"] = lambda: groups.rebalance(runner, 1000, 3 if options.quick else 9)
     alone["L16"] = lambda: groups.loading(runner, *((100, 1000) if options.quick else (1000, 1000)))
+    alone["L13c"] = lambda: lives.compaction(runner, *((0.5, 200_000) if options.quick else (2, 1_000_000)))
     for name, row in alone.items():
         if is_wanted(options, name) or (name == "L1" and is_wanted(options, "L15")):
             add(name, row)

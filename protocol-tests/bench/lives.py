@@ -209,5 +209,75 @@ def deletion(runner, segments):
     return out
 
 
+CLEANER = {"log.cleaner.backoff.ms": "100", "log.flush.offset.checkpoint.interval.ms": "1000"}
+COMPACTION_WITHIN_S = 300
+
+
+def compaction(runner, gib, keys):
+    """L13c: CPU and memory of compacting a log, and what that does to who produces meanwhile."""
+    out = {"id": "L13c", "title": f"compact {gib:g} GB of {keys / 1e6:g} M keys, 1 KB records; produce at 1,000/s meanwhile",
+           "unit": "CPU-s/GiB"}
+    for kind in (Ottla, Kafka):
+        broker = kind(runner.work, runner.pin)
+        broker.settings |= CLEANER
+        try:
+            broker.start()
+            live = broker.topic()
+            paced = ["produce", "--bootstrap", broker.bootstrap, "--topic", live, "--batch-bytes", 1, "--rate", 1000,
+                     "--connections", 4, "--pid", broker.pid]
+            alone = compacted(runner, broker, gib, keys)
+            quiet = load(*paced, "--run-ms", 6000, pin=runner.pin)
+            loaded = compacted(runner, broker, gib, keys, paced)
+            out[kind.name] = {**alone, "while_producing": loaded, "quiet_p99_ms": quiet["latency"]["p99_ns"] / 1e6}
+        except Unavailable:
+            out[kind.name] = None
+        finally:
+            broker.stop()
+    if out["ottla"] and out["kafka"]:
+        out["x"] = out["ottla"]["cpu_s_per_gib"] / out["kafka"]["cpu_s_per_gib"]
+    return out
+
+
+def compacted(runner, broker, gib, keys, paced=None):
+    """Fills a topic, lets it be compacted, and watches; `paced` is a load that runs all the while."""
+    topic = broker.topic(1, ["segment.bytes=268435456"])
+    load("keyed", "--bootstrap", broker.bootstrap, "--topic", topic, "--keys", keys, "--batch-bytes", 65536,
+         "--bytes", int(gib * GIB), pin=runner.pin, timeout=600)
+    broker.rest()
+    logs = sorted((broker.home / "data" / f"{topic}-0").glob("*.log"))
+    size = sum(log.stat().st_size for log in logs[:-1])
+    end = int(logs[-1].stem)
+    rss, cpu, start = status_kb(broker.pid, "RssAnon"), subjects.cpu_s(broker.pid), time.monotonic()
+    load("topic", "--bootstrap", broker.bootstrap, "--topic", topic, "--alter", "--config", "cleanup.policy=compact",
+         "--config", "min.cleanable.dirty.ratio=0.0", pin=runner.pin)
+    producer = paced and subprocess.Popen(
+        pinned(1, [subjects.LOAD, *paced, "--settle-ms", 0, "--run-ms", 4000], runner.pin), stdout=subprocess.PIPE, text=True)
+    peak = rss
+    while cleaned_to(broker, topic) < end:
+        if time.monotonic() - start > COMPACTION_WITHIN_S:
+            raise RuntimeError(f"{broker.name} has not compacted within {COMPACTION_WITHIN_S} s")
+        peak = max(peak, status_kb(broker.pid, "RssAnon"))
+        time.sleep(0.05)
+    took, used = time.monotonic() - start, subjects.cpu_s(broker.pid) - cpu
+    out = {"took_s": took, "cpu_s": used, "cpu_s_per_gib": used / (size / GIB), "extra_mb": (peak - rss) / 1024,
+           "bytes_before": size}
+    if producer:
+        told = subjects.json.loads(producer.communicate()[0])
+        out["p99_ms"] = told["latency"]["p99_ns"] / 1e6
+    out["bytes_after"] = sum(log.stat().st_size for log in
+                             sorted((broker.home / "data" / f"{topic}-0").glob("*.log"))[:-1])
+    broker.forget(topic)
+    return out
+
+
+def cleaned_to(broker, topic):
+    try:
+        text = (broker.home / "data" / "cleaner-offset-checkpoint").read_text()
+    except OSError:
+        return 0
+    found = [line.split()[2] for line in text.splitlines() if line.startswith(f"{topic} 0 ")]
+    return int(found[0]) if found else 0
+
+
 def files(broker):
     return sum(1 for _ in (broker.home / "data").glob("*/*.log"))

@@ -119,6 +119,18 @@ def others(rows):
                 yield (f"| L13 | {row['title']} | p99 {number(found['quiet_p99_ms'])} ms quiet, "
                        f"{number(found['deleting_p99_ms'])} ms while {found['segments_before']} become "
                        f"{found['segments_after']} | – | – |")
+            case "L13c":
+                cells = [compaction_cell(row.get(name)) for name in ("ottla", "kafka")]
+                x = f"; Ottla / Kafka {number(row['x'])}" if "x" in row else ""
+                yield f"| L13c | {row['title']}, {row['unit']}{x} | {cells[0]} | {cells[1]} | – |"
+
+
+def compaction_cell(found):
+    if not found:
+        return "peer absent"
+    loaded = found["while_producing"]
+    return (f"{number(found['cpu_s_per_gib'])} in {number(found['took_s'])} s, +{found['extra_mb']:.0f} MB; p99 "
+            f"{number(found['quiet_p99_ms'])} ms quiet, {number(loaded['p99_ms'])} ms meanwhile")
 
 
 def rebalance_cell(found):

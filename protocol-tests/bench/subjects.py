@@ -73,6 +73,7 @@ class Process:
     name = ""
 
     def __init__(self, directory, pin=True):
+        self.settings = dict(SHARED)
         Path(directory).mkdir(parents=True, exist_ok=True)
         self.home = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=directory))
         self.pin = pin
@@ -144,7 +145,7 @@ class Ottla(Process):
         settings = {
             "listeners": f"PLAINTEXT://{self.bootstrap}",
             "log.dirs": self.home / "data",
-            **SHARED,
+            **self.settings,
         }
         overrides = [part for key, value in settings.items() for part in ("--override", f"{key}={value}")]
         return [OTTLA, *self.arguments, *overrides]
@@ -175,7 +176,7 @@ class Kafka(Process):
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
-            **SHARED,
+            **self.settings,
         }
         self.properties = self.home / "server.properties"
         self.properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))

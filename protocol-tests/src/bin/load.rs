@@ -49,6 +49,15 @@ enum Command {
         #[command(flatten)]
         tail: load::Tail,
     },
+    /// Writes `--bytes` of records over so many keys.
+    Keyed {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        batches: Batches,
+        #[arg(long, default_value_t = 1_000_000)]
+        keys: u64,
+    },
     /// Starts a command and produces to a topic that does not exist: ms to the first
     /// acknowledgement, then ms from SIGTERM to the exit.
     First {
@@ -132,6 +141,11 @@ fn run(command: Command) -> Result<Value> {
             batches,
             tail,
         } => load::tail(&target, &batches, &tail),
+        Command::Keyed {
+            target,
+            batches,
+            keys,
+        } => load::keyed(&target, &batches, keys),
         Command::First { target, command } => load::first_acknowledged(&target, &command),
         Command::Heartbeat { target } => load::heartbeat(&target),
         Command::Commit { target } => load::commit(&target),

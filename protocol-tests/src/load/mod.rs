@@ -9,6 +9,7 @@ mod histogram;
 pub mod link;
 
 mod consume;
+mod keyed;
 mod lifetime;
 mod produce;
 mod tail;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 pub use consume::{Fetches, consume};
 pub use groups::{commit, fill, heartbeat, loaded, rebalance};
 pub use histogram::Histogram;
+pub use keyed::keyed;
 pub use lifetime::{first_acknowledged, hold};
 pub use produce::{Pace, produce};
 pub use tail::{Tail, tail};
