@@ -24,6 +24,7 @@ pub const PROBE: &str = "probe";
 /// A point that is not reached within this time under load is not on the way.
 const REACHED_WITHIN_MS: i64 = 10_000;
 const POWER_DISK_MIB: u64 = 96;
+const COMPACTED_DISK_MIB: u64 = 512;
 /// More than a fast broker is sent in a few cycles: it is full only when it is filled.
 const FULL_DISK_MIB: u64 = 1024;
 
@@ -44,6 +45,7 @@ pub enum Ending {
 pub fn disk(how: How, directory: &Path) -> Result<Option<Disk>> {
     Ok(match how {
         How::Killed | How::AtPoints | How::Compacting => None,
+        How::CompactingPower => Some(Disk::ext4(directory, COMPACTED_DISK_MIB)?),
         How::Power => Some(Disk::ext4(directory, POWER_DISK_MIB)?),
         How::DiskFull => Some(Disk::tmpfs(directory, FULL_DISK_MIB)?),
     })
@@ -55,7 +57,7 @@ impl Ending {
             How::AtPoints => Ending::At(POINTS[cycle as usize % POINTS.len()]),
             How::Power => Ending::PowerLost,
             How::DiskFull => Ending::DiskFull(300 + random.below(700)),
-            How::Killed | How::Compacting => match random.below(16) {
+            How::Killed | How::Compacting | How::CompactingPower => match random.below(16) {
                 0 | 1 => Ending::Stopped,
                 2 | 3 => Ending::Frozen(50 + random.below(700)),
                 _ => Ending::Killed,

@@ -16,7 +16,7 @@ use super::broker::{Broker, Site, Started};
 use super::check::Findings;
 use super::points::{COMPACTION_POINTS, Point};
 use super::producer::patiently;
-use super::{Options, Summary, damage, restart};
+use super::{Options, Summary, damage, endings, restart};
 use crate::client::Connection;
 use crate::random::Random;
 
@@ -291,9 +291,14 @@ pub fn torture(
 ) -> Result<()> {
     let bug = options.bug.iter();
     let bug: Vec<_> = bug.map(|bug| ("FAULTS_BUG".into(), bug.clone())).collect();
-    let mut site = Site::new(&options.binary, directory)?
+    let disk = endings::disk(options.how, directory)?;
+    let home = disk.as_ref().map_or(directory, |disk| disk.path());
+    let mut site = Site::new(&options.binary, home)?
         .with_arguments(&RESTLESS)
         .with_environment(&bug);
+    if disk.is_some() {
+        site = site.with_arguments(&["--set", "storage.durable=true"]);
+    }
     let mut running = Some(site.start()?);
     create_topics(&site.bootstrap)?;
     let writers = PARTITIONS.map(|place| Writer::new(place, random.next()));
@@ -306,7 +311,14 @@ pub fn torture(
             false => None,
         };
         let outcome = live(&mut site, broker, point, &mut writers, random, summary);
-        let damages = damage::inflict(&site.data(), false, random)?;
+        let damages = match &disk {
+            Some(disk) => {
+                disk.power_off()?;
+                disk.power_on()?;
+                Vec::new()
+            }
+            None => damage::inflict(&site.data(), false, random)?,
+        };
         summary.cycles += 1;
         let judged = outcome.and_then(|()| {
             let broker = restart(&mut site, random)?;

@@ -64,6 +64,8 @@ pub enum How {
     DiskFull,
     /// By SIGKILL while it compacts; an `ottla-faults` at the points of compaction too.
     Compacting,
+    /// The same, and then its power goes; every acknowledgement was synced. Wants root.
+    CompactingPower,
 }
 
 /// What came of it.
@@ -168,15 +170,17 @@ pub fn run(options: &Options) -> Result<Summary> {
         let cycles = match options.how {
             // What a power loss took is no base for another cycle.
             How::Power => 1,
-            How::Killed | How::AtPoints | How::DiskFull | How::Compacting => {
-                CYCLES_PER_DIRECTORY.min(left)
-            }
+            How::Killed
+            | How::AtPoints
+            | How::DiskFull
+            | How::Compacting
+            | How::CompactingPower => CYCLES_PER_DIRECTORY.min(left),
         };
         let directory = options
             .directory
             .join(format!("from-cycle-{}", summary.cycles));
         let torture_one = match options.how {
-            How::Compacting => keyed::torture,
+            How::Compacting | How::CompactingPower => keyed::torture,
             _ => torture_one,
         };
         torture_one(cycles, options, &directory, &mut random, &mut summary)

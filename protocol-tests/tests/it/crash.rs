@@ -55,6 +55,19 @@ fn compaction_under_kills_at_every_step_loses_no_last_record_of_any_key() {
 }
 
 #[test]
+fn a_power_loss_at_any_step_of_compaction_takes_nothing_that_was_synced() {
+    if !may_mount() {
+        println!("skipped: it wants root and a loop device");
+        return;
+    }
+    let binary = built_with_faults("ottla-faults");
+    let cycles = COMPACTION_POINTS.len() as u32 + 1;
+    let summary = torture(binary, How::CompactingPower, cycles, None);
+    expect_nothing_lost(&summary);
+    assert_eq!(summary.unreached(&COMPACTION_POINTS), [""; 0]);
+}
+
+#[test]
 fn d1_a_power_loss_takes_nothing_that_was_to_be_synced() {
     if !may_mount() {
         println!("skipped: it wants root and a loop device");
