@@ -296,6 +296,7 @@ mod tests {
         // What is owed is paid at the rate of the day.
         assert_eq!(wait(0, 2.0 * rate, 100_100), 250);
         assert_eq!(wait(u64::MAX, f64::MAX, 200_000), 0);
+        assert_eq!(wait(0, rate, 200_000), 0);
         assert_eq!(wait(400_000, rate, 200_000), 100);
     }
 }
