@@ -1,4 +1,4 @@
-//! `torture [--cycles N] [--how killed|at-points|power|disk-full|compacting|compacting-power] [--seed S] [--ottla PATH]
+//! `torture [--cycles N] [--how killed|at-points|power|disk-full|compacting|compacting-power|churn] [--seed S] [--ottla PATH]
 //! [--directory DIR] [--bug NAME]`: ends a broker N times under load and checks that nothing it
 //! acknowledged is lost, repeated or moved. Exit status 1 and the seed if something is.
 
@@ -44,6 +44,7 @@ fn arguments() -> Result<Options> {
                     "disk-full" => How::DiskFull,
                     "compacting" => How::Compacting,
                     "compacting-power" => How::CompactingPower,
+                    "churn" => How::Churn,
                     _ => bail!("{value} is no way to end a broker"),
                 };
             }

@@ -44,7 +44,7 @@ pub enum Ending {
 /// The file system that a way wants; mounted.
 pub fn disk(how: How, directory: &Path) -> Result<Option<Disk>> {
     Ok(match how {
-        How::Killed | How::AtPoints | How::Compacting => None,
+        How::Killed | How::AtPoints | How::Compacting | How::Churn => None,
         How::CompactingPower => Some(Disk::ext4(directory, COMPACTED_DISK_MIB)?),
         How::Power => Some(Disk::ext4(directory, POWER_DISK_MIB)?),
         How::DiskFull => Some(Disk::tmpfs(directory, FULL_DISK_MIB)?),
@@ -57,11 +57,13 @@ impl Ending {
             How::AtPoints => Ending::At(POINTS[cycle as usize % POINTS.len()]),
             How::Power => Ending::PowerLost,
             How::DiskFull => Ending::DiskFull(300 + random.below(700)),
-            How::Killed | How::Compacting | How::CompactingPower => match random.below(16) {
-                0 | 1 => Ending::Stopped,
-                2 | 3 => Ending::Frozen(50 + random.below(700)),
-                _ => Ending::Killed,
-            },
+            How::Killed | How::Compacting | How::Churn | How::CompactingPower => {
+                match random.below(16) {
+                    0 | 1 => Ending::Stopped,
+                    2 | 3 => Ending::Frozen(50 + random.below(700)),
+                    _ => Ending::Killed,
+                }
+            }
         }
     }
 

@@ -2,13 +2,14 @@
 //! is dead, and every record, topic, config and producer id that it acknowledged must be there
 //! afterwards, once, in order, at its offset.
 //!
-//! It is killed, stopped, frozen and killed, kills itself at a named point, loses its power, or
-//! runs out of disk: [`How`].
+//! It is killed, stopped, frozen and killed, kills itself at a named point, loses its power, runs
+//! out of disk, or dies under a group whose members come and go: [`How`].
 
 mod admin;
 mod broker;
 mod changes;
 mod check;
+mod churn;
 mod consumer;
 mod damage;
 mod disk;
@@ -33,7 +34,7 @@ use world::World;
 
 pub use broker::{Broker, Site, newest_build};
 pub use disk::may_mount;
-pub use points::{COMPACTION_POINTS, POINTS, Point};
+pub use points::{COMPACTION_POINTS, COORDINATOR_POINTS, POINTS, Point};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -66,6 +67,9 @@ pub enum How {
     Compacting,
     /// The same, and then its power goes; every acknowledgement was synced. Wants root.
     CompactingPower,
+    /// By SIGKILL in each phase of a rebalance of a group whose members come and go; an
+    /// `ottla-faults` at the points of the coordinator too.
+    Churn,
 }
 
 /// What came of it.
@@ -174,13 +178,15 @@ pub fn run(options: &Options) -> Result<Summary> {
             | How::AtPoints
             | How::DiskFull
             | How::Compacting
-            | How::CompactingPower => CYCLES_PER_DIRECTORY.min(left),
+            | How::CompactingPower
+            | How::Churn => CYCLES_PER_DIRECTORY.min(left),
         };
         let directory = options
             .directory
             .join(format!("from-cycle-{}", summary.cycles));
         let torture_one = match options.how {
             How::Compacting | How::CompactingPower => keyed::torture,
+            How::Churn => churn::torture,
             _ => torture_one,
         };
         torture_one(cycles, options, &directory, &mut random, &mut summary)

@@ -65,6 +65,13 @@ pub const COMPACTION_POINTS: [Point; 6] = [
     point("compaction.renamed", When::Load, 12),
 ];
 
+/// Under a group that commits and rebalances: its records are in the log and nobody was told.
+#[rustfmt::skip]
+pub const COORDINATOR_POINTS: [Point; 2] = [
+    point("coordinator.written", When::Load, 60),
+    point("coordinator.loaded", When::Load, 1),
+];
+
 const fn point(name: &'static str, when: When, times: u64) -> Point {
     Point { name, when, times }
 }
