@@ -17,6 +17,7 @@ use super::machine::{LogRecord, Machine, Now, Outcome, Ticket};
 use super::replay::{self, ReplayError};
 use crate::clock::Clock;
 use crate::error::ResponseError;
+use crate::faults::{crash_point, is_planted};
 use crate::partition::{Partition, Until, Wait};
 use crate::protocol::batch::{BatchOptions, Codec, Record, ValidBatch};
 use crate::types::{Millis, Offset};
@@ -223,7 +224,7 @@ impl<M: Machine> Shard<M> {
 
     /// Appends what was decided and parks the replies behind it.
     fn finish(&self, core: &mut Core<M>, run: Run<M>, now: Now) {
-        if !run.records.is_empty() {
+        if !run.records.is_empty() && !is_planted("coordinator.unwritten") {
             let limit = self.partition.check_append().unwrap_or(usize::MAX);
             match self.append(&run.records, limit, now) {
                 Ok(end) => core.log_end = end,
@@ -235,6 +236,7 @@ impl<M: Machine> Shard<M> {
                     return core.fail(ResponseError::NotCoordinator, now.steady + RELOAD_PAUSE_MS);
                 }
             }
+            crash_point("coordinator.written");
         }
         if !run.replies.is_empty() {
             core.parked
@@ -312,6 +314,7 @@ impl<M: Machine> Shard<M> {
     pub fn load(&self, mut machine: M) -> AfterRun {
         let began = self.clock.monotonic_ms();
         let replayed = replay::replay(&self.partition, |record| machine.apply(record));
+        crash_point("coordinator.loaded");
         let now = self.now();
         let mut core = self.lock_core();
         if !matches!(core.state, State::Loading) {

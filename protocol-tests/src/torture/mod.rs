@@ -33,6 +33,7 @@ use endings::Ending;
 use world::World;
 
 pub use broker::{Broker, Site, newest_build};
+pub use churn::{PHASES, Phase};
 pub use disk::may_mount;
 pub use points::{COMPACTION_POINTS, COORDINATOR_POINTS, POINTS, Point};
 

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use protocol_tests::torture::{
-    COMPACTION_POINTS, How, Options, POINTS, Summary, may_mount, newest_build, run,
+    COMPACTION_POINTS, COORDINATOR_POINTS, How, Options, PHASES, POINTS, Summary, may_mount,
+    newest_build, run,
 };
 
 use crate::faults::built_with_faults;
@@ -68,6 +69,18 @@ fn a_power_loss_at_any_step_of_compaction_takes_nothing_that_was_synced() {
 }
 
 #[test]
+fn g1_a_group_survives_kills_in_every_phase_of_a_rebalance() {
+    let binary = built_with_faults("ottla-faults");
+    let cycles = (PHASES.len() + COORDINATOR_POINTS.len()) as u32 + 1;
+    let summary = torture(binary, How::Churn, cycles, None);
+    expect_nothing_lost(&summary);
+    assert_eq!(summary.unreached(&COORDINATOR_POINTS), [""; 0]);
+    for phase in PHASES {
+        assert!(summary.reached.contains_key(phase.name()), "{phase:?}");
+    }
+}
+
+#[test]
 fn d1_a_power_loss_takes_nothing_that_was_to_be_synced() {
     if !may_mount() {
         println!("skipped: it wants root and a loop device");
@@ -105,6 +118,9 @@ fn brokers_with_planted_bugs_are_caught() {
         ("log-start.ignored", How::Killed),
         ("sync.left-out", How::Power),
         ("compaction.forgets", How::Compacting),
+        ("coordinator.unwritten", How::Churn),
+        ("group.generation-kept", How::Churn),
+        ("group.commits-unfenced", How::Churn),
     ] {
         if how == How::Power && !may_mount() {
             continue;

@@ -2,6 +2,7 @@
 
 use super::{ClassicGroup, State};
 use crate::error::ResponseError;
+use crate::faults::is_planted;
 use crate::group::Turn;
 use crate::group::command::{Commit, Heartbeat};
 
@@ -60,7 +61,7 @@ impl ClassicGroup {
             instance_id,
             ..
         } = commit;
-        if *generation < 0 && self.is_empty() {
+        if *generation < 0 && self.is_empty() || is_planted("group.commits-unfenced") {
             return Ok(());
         }
         if *generation < 0 && member_id.is_empty() && instance_id.is_none() {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{ClassicGroup, InitialDelay, State};
 use crate::error::ResponseError;
+use crate::faults::is_planted;
 use crate::group::Turn;
 use crate::group::command::{Joined, Reply};
 use crate::types::Millis;
@@ -110,7 +111,7 @@ impl ClassicGroup {
             // Static members that have not come back: their sessions decide.
             return self.join_phase_ends_in(self.rebalance_timeout_ms(), turn);
         }
-        self.generation += 1;
+        self.generation += i32::from(!is_planted("group.generation-kept"));
         self.pending_syncs.clear();
         self.protocol_name = self.select_protocol();
         self.subscribed = self.read_subscriptions();

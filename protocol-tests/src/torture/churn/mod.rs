@@ -24,7 +24,8 @@ use crate::client::Connection;
 use crate::random::Random;
 use calls::{OFFSETS, TOPIC};
 use member::Member;
-use stage::{PHASES, Phase, Stage};
+use stage::Stage;
+pub use stage::{PHASES, Phase};
 
 const PARTITIONS: usize = 6;
 const DYNAMIC_MEMBERS: usize = 3;
