@@ -17,7 +17,7 @@ use super::coordinated::{code_of, shared, text, when, when_all};
 use super::{Outcome, RequestContext, answer};
 use crate::error::ResponseError;
 use crate::group::command::{FetchOffsets, FetchedTopic};
-use crate::group::offsets::Committed;
+use crate::group::records::Committed;
 
 const FIRST_VERSION_WITH_ERROR: i16 = 2;
 const FIRST_VERSION_WITH_LEADER_EPOCH: i16 = 5;

@@ -1,7 +1,8 @@
 //! Coordinators: state machines over the partitions of an internal topic. [`machine`] says what a
-//! machine is, [`shard`] runs one over its log, [`runtime`] holds those of a topic, loads them as
+//! machine is, [`shard`] runs one ([`core`]) over its log, [`runtime`] holds those of a topic, loads them as
 //! leadership comes and goes and wakes them at their deadlines. Which machine it is they do not know.
 
+mod core;
 pub mod machine;
 mod replay;
 pub mod runtime;

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::core::AfterRun;
 use super::machine::Machine;
 use super::partition_of;
-use super::shard::{AfterRun, Pending, Shard};
+use super::shard::{Pending, Shard};
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::error::ResponseError;

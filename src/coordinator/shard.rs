@@ -7,13 +7,13 @@
 //! the log's high watermark has passed them. If an append fails there is nothing to roll back: the
 //! machine is dropped, who waits hears NOT_COORDINATOR, and a new machine replays the log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::machine::{LogRecord, Machine, Now, Outcome, Ticket};
+use super::core::{AfterRun, Answer, Core, Run, Sink, State, refuse};
+use super::machine::{Machine, Now};
 use super::replay::{self, ReplayError};
 use crate::clock::Clock;
 use crate::error::ResponseError;
@@ -28,8 +28,6 @@ const JOBS_PER_RUN: usize = 256;
 const RELOAD_PAUSE_MS: Millis = 1_000;
 /// While the log takes no records, what is due is looked at this often.
 const RETRY_PAUSE_MS: Millis = 500;
-
-pub type Answer<M> = Result<<M as Machine>::Reply, ResponseError>;
 
 /// A caller's end of a command.
 pub enum Pending<R> {
@@ -46,9 +44,6 @@ impl<R> Pending<R> {
         }
     }
 }
-
-type Sink<M> = oneshot::Sender<Answer<M>>;
-type Replies<M> = Vec<(Sink<M>, <M as Machine>::Reply)>;
 
 enum Job<M: Machine> {
     Command(M::Command, Sink<M>),
@@ -68,44 +63,6 @@ pub struct Shard<M: Machine> {
     core: Mutex<Core<M>>,
 }
 
-/// What the one who runs jobs holds.
-struct Core<M: Machine> {
-    state: State<M>,
-    /// Callers the machine still owes a reply.
-    callers: HashMap<Ticket, Sink<M>>,
-    last_ticket: u64,
-    /// Replies that wait until the high watermark reaches an offset.
-    parked: BTreeMap<Offset, Replies<M>>,
-    /// Behind the last record written.
-    log_end: Offset,
-    /// No deadline before this steady time: the log took no records.
-    expire_from: Millis,
-}
-
-enum State<M: Machine> {
-    Loading,
-    Active(Box<M>),
-    /// The log cannot be read, or could not be written: the code callers are told, and when to try
-    /// again, if ever.
-    Failed {
-        error: ResponseError,
-        retry_at: Millis,
-    },
-    /// Another broker leads, or nobody.
-    Resigned,
-}
-
-/// What a run leaves to its caller to arrange.
-#[derive(Default)]
-pub struct AfterRun {
-    /// The steady time of the next deadline.
-    pub deadline: Option<Millis>,
-    /// Replies wait for the high watermark to reach this.
-    pub awaits: Option<Offset>,
-    /// The log must be replayed, at this steady time.
-    pub reload_at: Option<Millis>,
-}
-
 impl<M: Machine> Shard<M> {
     pub fn new(partition: Arc<Partition>, codec: Codec, clock: Clock) -> Shard<M> {
         Shard {
@@ -113,14 +70,7 @@ impl<M: Machine> Shard<M> {
             codec,
             clock,
             queue: Mutex::default(),
-            core: Mutex::new(Core {
-                state: State::Loading,
-                callers: HashMap::new(),
-                last_ticket: 0,
-                parked: BTreeMap::new(),
-                log_end: 0,
-                expire_from: Millis::MIN,
-            }),
+            core: Mutex::new(Core::loading()),
         }
     }
 
@@ -370,102 +320,6 @@ impl<M: Machine> Shard<M> {
 const BATCH_OVERHEAD: usize = 61;
 /// Lengths, attributes, deltas and the count of headers, at their longest.
 const RECORD_OVERHEAD: usize = 21;
-
-/// What one run has decided so far.
-struct Run<M: Machine> {
-    records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    replies: Replies<M>,
-}
-
-impl<M: Machine> Default for Run<M> {
-    fn default() -> Self {
-        Run {
-            records: Vec::new(),
-            replies: Vec::new(),
-        }
-    }
-}
-
-impl<M: Machine> Core<M> {
-    fn refusal(&self) -> Option<ResponseError> {
-        match &self.state {
-            State::Active(_) => None,
-            State::Loading => Some(ResponseError::CoordinatorLoadInProgress),
-            State::Failed { error, .. } => Some(*error),
-            State::Resigned => Some(ResponseError::NotCoordinator),
-        }
-    }
-
-    fn decide(&mut self, command: M::Command, sink: Sink<M>, now: Now, run: &mut Run<M>) {
-        let State::Active(machine) = &mut self.state else {
-            let error = self.refusal().unwrap_or(ResponseError::NotCoordinator);
-            let _ = sink.send(Err(error)); // the caller may be gone
-            return;
-        };
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        self.callers.insert(ticket, sink);
-        let outcome = machine.decide(command, ticket, now);
-        self.take(outcome, run);
-    }
-
-    fn expire(&mut self, now: Now, run: &mut Run<M>) {
-        if let State::Active(machine) = &mut self.state {
-            let outcome = machine.expire(now);
-            self.take(outcome, run);
-        }
-    }
-
-    fn take(&mut self, outcome: Outcome<M>, run: &mut Run<M>) {
-        for record in outcome.records {
-            run.records.push(record.encode());
-            if let State::Active(machine) = &mut self.state {
-                machine.apply(record);
-            }
-        }
-        for (ticket, reply) in outcome.replies {
-            if let Some(sink) = self.callers.remove(&ticket) {
-                run.replies.push((sink, reply));
-            }
-        }
-    }
-
-    fn fail(&mut self, error: ResponseError, retry_at: Millis) {
-        self.drop_machine(State::Failed { error, retry_at }, error);
-    }
-
-    fn drop_machine(&mut self, state: State<M>, error: ResponseError) {
-        self.state = state;
-        refuse(self.callers.drain().map(|(_, sink)| sink), error);
-        let parked = std::mem::take(&mut self.parked);
-        refuse(parked.into_values().flatten().map(|(sink, _)| sink), error);
-    }
-
-    fn after_run(&self) -> AfterRun {
-        AfterRun {
-            deadline: match &self.state {
-                State::Active(machine) => {
-                    machine.next_deadline().map(|at| at.max(self.expire_from))
-                }
-                _ => None,
-            },
-            awaits: self.parked.first_key_value().map(|(offset, _)| *offset),
-            reload_at: match &self.state {
-                State::Failed { retry_at, .. } if *retry_at != Millis::MAX => Some(*retry_at),
-                _ => None,
-            },
-        }
-    }
-}
-
-fn refuse<R>(
-    sinks: impl Iterator<Item = oneshot::Sender<Result<R, ResponseError>>>,
-    error: ResponseError,
-) {
-    for sink in sinks {
-        let _ = sink.send(Err(error)); // the caller may be gone
-    }
-}
 
 /// What a coordinator's callers are told about its partition (Kafka:
 /// CoordinatorOperationExceptionHelper).

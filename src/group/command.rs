@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::offsets::Committed;
+use super::records::Committed;
 use crate::error::ResponseError;
 use crate::types::Millis;
 

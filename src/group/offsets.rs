@@ -3,23 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::command::{CommitTopic, FetchedTopic};
-use super::records::GroupRecord;
+use super::command::{CommitTopic, CommittedTopic, FetchedTopic};
+use super::records::{Committed, GroupRecord};
 use crate::error::ResponseError;
 use crate::types::Millis;
-
-/// One committed offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    pub offset: i64,
-    /// −1: not known.
-    pub leader_epoch: i32,
-    pub metadata: Box<str>,
-    /// Wall time in ms.
-    pub committed_at: Millis,
-    /// Wall time in ms; `None` leaves it to `offsets.retention.minutes`.
-    pub expires_at: Option<Millis>,
-}
 
 /// In a fixed order, so that answers and records have one.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +108,7 @@ pub fn commit(
     metadata_max_bytes: usize,
     now: Millis,
     expires_at: Option<Millis>,
-) -> (Vec<GroupRecord>, Vec<super::command::CommittedTopic>) {
+) -> (Vec<GroupRecord>, Vec<CommittedTopic>) {
     let mut records = Vec::new();
     let answers = topics.into_iter().map(|CommitTopic { topic, partitions }| {
         let answers = partitions.into_iter().map(|asked| {
@@ -144,7 +131,7 @@ pub fn commit(
             (asked.partition, None)
         });
         let partitions = answers.collect();
-        super::command::CommittedTopic { topic, partitions }
+        CommittedTopic { topic, partitions }
     });
     let answers = answers.collect();
     (records, answers)

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::offsets::Committed;
 use crate::coordinator::machine::LogRecord;
 use crate::protocol::record_wire::{Reader, WireError, Writer};
 use crate::types::Millis;
@@ -37,6 +36,19 @@ pub enum GroupRecord {
         /// `None` removes it.
         value: Option<GroupValue>,
     },
+}
+
+/// One committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: i64,
+    /// −1: not known.
+    pub leader_epoch: i32,
+    pub metadata: Box<str>,
+    /// Wall time in ms.
+    pub committed_at: Millis,
+    /// Wall time in ms; `None` leaves it to `offsets.retention.minutes`.
+    pub expires_at: Option<Millis>,
 }
 
 /// A classic group at rest: between rebalances, or empty.

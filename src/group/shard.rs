@@ -10,9 +10,10 @@ use super::command::{
     Command, Commit, CommittedTopic, DeleteOffsets, DeletedTopic, FetchOffsets, FetchedTopic,
     Heartbeat, Join, Joined, Leave, Left, Reply, Sync,
 };
-use super::offsets::{self, Committed, Offsets};
-use super::records::GroupRecord;
-use super::{Settings, Turn, batch_size};
+use super::offsets::{self, Offsets};
+use super::records::{Committed, GroupRecord};
+use super::turn::batch_size;
+use super::{Settings, Turn};
 use crate::coordinator::machine::{Machine, Now, Outcome, Ticket};
 use crate::error::ResponseError;
 use crate::types::Millis;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla::coordinator::machine::LogRecord;
-use ottla::group::offsets::Committed;
+use ottla::group::records::Committed;
 use ottla::group::records::{GroupRecord, GroupValue, MemberValue};
 use ottla::group::subscription;
 
