@@ -32,6 +32,7 @@ func main() {
 	bootstrap := flags.String("bootstrap", "", "`HOST:PORT` of a broker")
 	prefix := flags.String("prefix", "", "what the names of all topics begin with")
 	topics := flags.String("read-topics", "", "only print what is in these `TOPIC,TOPIC,...`")
+	members := flags.Bool("members", false, "host members of consumer groups")
 	var chosen []string
 	flags.Func("scenario", "`NAME` of a scenario to run; may be repeated", func(name string) error {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {
@@ -45,6 +46,10 @@ func main() {
 		usage("--bootstrap and --prefix are needed")
 	}
 	c := clients[os.Args[1]](*bootstrap)
+	if *members {
+		serveMembers(c)
+		return
+	}
 	if *topics != "" {
 		for topic := range strings.SplitSeq(*topics, ",") {
 			report(topic, func() string { return readFormats(c, topic) })
@@ -60,7 +65,7 @@ func main() {
 
 func usage(complaint string) {
 	fmt.Fprintf(os.Stderr, "%s\nusage: CLIENT --bootstrap HOST:PORT --prefix UNIQUE"+
-		" [--scenario NAME]... [--read-topics TOPIC,TOPIC,...]\n", complaint)
+		" [--scenario NAME]... [--read-topics TOPIC,TOPIC,...] [--members]\n", complaint)
 	os.Exit(2)
 }
 

@@ -98,6 +98,13 @@ final class Cluster {
 
     /** `overrides` alternates names and values. */
     Consumer<byte[], byte[]> consumer(List<TopicPartition> partitions, String... overrides) {
+        Consumer<byte[], byte[]> consumer = member(overrides);
+        consumer.assign(partitions);
+        return consumer;
+    }
+
+    /** A consumer that is yet to subscribe; `settings` alternates names and values. */
+    Consumer<byte[], byte[]> member(String... settings) {
         Properties p = common();
         p.put("default.api.timeout.ms", "120000");
         p.put("enable.auto.commit", "false");
@@ -106,13 +113,10 @@ final class Cluster {
         p.put("fetch.max.wait.ms", "50");
         // A wrong position must be an error, not a silent jump to the end.
         p.put("auto.offset.reset", "none");
-        for (int i = 0; i < overrides.length; i += 2) {
-            p.put(overrides[i], overrides[i + 1]);
+        for (int i = 0; i < settings.length; i += 2) {
+            p.put(settings[i], settings[i + 1]);
         }
-        Consumer<byte[], byte[]> consumer =
-                new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-        consumer.assign(partitions);
-        return consumer;
+        return new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
     private Properties common() {

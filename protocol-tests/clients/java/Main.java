@@ -1,4 +1,5 @@
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -10,11 +11,15 @@ import java.util.concurrent.TimeoutException;
 public final class Main {
     private static final int SCENARIO_DEADLINE_S = 200;
 
-    public static void main(String[] args) {
+    public static void main(String[] args) throws Exception {
         String bootstrap = null;
         String prefix = null;
         String topics = null;
         List<String> chosen = new ArrayList<>();
+        boolean hostsMembers = args.length > 0 && args[args.length - 1].equals("--members");
+        if (hostsMembers) {
+            args = Arrays.copyOf(args, args.length - 1);
+        }
         for (int i = 0; i + 1 < args.length; i += 2) {
             switch (args[i]) {
                 case "--bootstrap" -> bootstrap = args[i + 1];
@@ -28,6 +33,11 @@ public final class Main {
             usage();
         }
         Cluster cluster = new Cluster(bootstrap, prefix);
+        if (hostsMembers) {
+            new Members(cluster).serve();
+            // Members that nobody closed have threads.
+            System.exit(0);
+        }
         if (topics != null) {
             new Formats(cluster).readTopics(List.of(topics.split(",")));
             System.exit(0);
@@ -93,7 +103,8 @@ public final class Main {
     }
 
     private static void usage() {
-        System.err.println("usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]... | --read-topics TOPIC,...");
+        System.err.println("usage: --bootstrap HOST:PORT --prefix UNIQUE "
+                + "[--scenario NAME]... | --read-topics TOPIC,... | --members");
         System.exit(2);
     }
 }

@@ -4,6 +4,7 @@
 const { Client } = require('./client')
 const { NotApplicable } = require('./check')
 const { readFormats } = require('./format_scenarios')
+const { serveMembers } = require('./members')
 
 const SCENARIO_DEADLINE_MS = 200_000
 
@@ -18,13 +19,14 @@ const scenarios = {
 
 function usage() {
   console.error(
-    'usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]... [--read-topics TOPIC,TOPIC,...]'
+    'usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]... [--read-topics TOPIC,TOPIC,...] [--members]'
   )
   process.exit(2)
 }
 
 function parse(words) {
-  const args = { scenario: [] }
+  const args = { scenario: [], members: words.at(-1) === '--members' }
+  if (args.members) words = words.slice(0, -1)
   for (let i = 0; i < words.length; i += 2) {
     const [option, value] = words.slice(i, i + 2)
     if (value === undefined) usage()
@@ -61,7 +63,9 @@ async function report(name, run) {
 async function main() {
   const args = parse(process.argv.slice(2))
   const client = await Client.connect(args.bootstrap)
-  if (args['read-topics']) {
+  if (args.members) {
+    await serveMembers(client)
+  } else if (args['read-topics']) {
     for (const topic of args['read-topics'].split(',')) {
       await report(topic, () => readFormats(client, topic))
     }

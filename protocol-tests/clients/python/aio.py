@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextlib import contextmanager
 
+import aio_members
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -36,7 +37,7 @@ LOG_APPEND_TIME = 1
 POLL_MS = 500
 
 
-class Client:
+class Client(aio_members.Calls):
     sends_null_headers = True
     sends_null_key_with_null_value = False  # AIOKafkaProducer.send asserts one of them
     idempotent = True

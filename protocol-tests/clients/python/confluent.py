@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import confluent_members
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -45,7 +46,7 @@ SPECS = {"earliest": OffsetSpec.earliest, "latest": OffsetSpec.latest, "max-time
 POLL_S = 0.5
 
 
-class Client:
+class Client(confluent_members.Calls):
     sends_null_headers = True
     sends_null_key_with_null_value = True
     idempotent = True

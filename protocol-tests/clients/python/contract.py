@@ -186,7 +186,7 @@ def main(make_client):
                                          OutOfRange
                                          assign(places, start), partitions(topic) it knows
     sends_null_headers, sends_null_key_with_null_value, idempotent
-    What a client does not have raises NotApplicable.
+    and what `members.serve` needs. What a client does not have raises NotApplicable.
     """
     from scenarios import ALL, NEED_THE_RUNNER
 
@@ -195,10 +195,15 @@ def main(make_client):
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--scenario", action="append", choices=ALL)
     parser.add_argument("--read-topics")
+    parser.add_argument("--members", action="store_true")
     args = parser.parse_args()
     signal.signal(signal.SIGALRM, deadline_passed)
     client = make_client(args.bootstrap)
     client.bootstrap = args.bootstrap
+    if args.members:
+        from members import serve
+
+        return serve(client)
     if args.read_topics:
         topics = args.read_topics.split(",")
         result = run(lambda: read_topics(client, topics), READING_DEADLINE_S)

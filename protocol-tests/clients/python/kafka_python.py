@@ -1,10 +1,13 @@
 """The newest kafka-python, a client without a line of C."""
 
+import kafka.errors
 import kafka_python_common as common
 from contract import PATIENCE_S, Cluster, Config, InvalidPartitions, TopicExists, UnknownTopic, equal, main
-from kafka import TopicPartition
-from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
+from kafka import OffsetAndMetadata, TopicPartition
+from kafka.admin import ConfigResource, KafkaAdminClient, MemberToRemove, OffsetSpec
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
+from kafka_python_members import ensure_ok
 
 SPECS = {"earliest": OffsetSpec.EARLIEST, "latest": OffsetSpec.LATEST, "max-timestamp": OffsetSpec.MAX_TIMESTAMP}
 
@@ -91,6 +94,52 @@ class Client(common.Client):
     def listed_offset(self, topic, asked):
         place = TopicPartition(topic, 0)
         return self.admin.list_partition_offsets({place: SPECS.get(asked, asked)})[place].offset
+
+    def cooperative_assignor(self):
+        return CooperativeStickyAssignor
+
+    def static(self, instance):
+        return {"group_instance_id": instance}
+
+    def mend(self, consumer):
+        """3.0.12 forgets to finish a rejoin that new partitions caused, if a poll ends meanwhile."""
+        if consumer._coordinator.rejoining:
+            consumer._coordinator.request_rejoin()
+
+    def list_groups(self):
+        return [group["group_id"] for group in self.admin.list_groups()]
+
+    def describe_group(self, group):
+        found = self.admin.describe_groups([group])[group]
+        equal(found["error"], None, "error")
+        owned = [
+            [(topic["topic"], p) for topic in member["member_assignment"]["assigned_partitions"] for p in topic["partitions"]]
+            for member in found["members"]
+        ]
+        return found["group_state"], found["protocol_data"], owned
+
+    def group_offsets(self, group):
+        found = self.admin.list_group_offsets(group)[group]
+        return {tuple(place): offset.offset for place, offset in found.items()}
+
+    def alter_offset(self, group, place, offset):
+        place, offset = TopicPartition(*place), OffsetAndMetadata(offset, "", -1)
+        ensure_ok(self.admin.alter_group_offsets(group, {place: offset})[place])
+
+    def delete_offset(self, group, place):
+        place = TopicPartition(*place)
+        ensure_ok(self.admin.delete_group_offsets(group, [place])[place])
+
+    def delete_group(self, group):
+        # It answers with the names of its classes of errors.
+        answer = self.admin.delete_groups([group])[group]
+        if answer != "OK":
+            ensure_ok(getattr(kafka.errors, answer))
+
+    def remove_member(self, group, instance):
+        removed = self.admin.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])
+        for error in removed.values():
+            ensure_ok(error)
 
 
 if __name__ == "__main__":

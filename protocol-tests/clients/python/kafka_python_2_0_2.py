@@ -21,6 +21,7 @@ from kafka.errors import (
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
+from kafka_python_members import ensure_ok
 
 DEFAULT_CONFIG = 5
 
@@ -102,6 +103,25 @@ class Client(common.Client):
         if asked == "earliest":
             return self.first_offset(topic)
         return self.end_offset(topic) if asked == "latest" else self.offset_at(topic, asked)
+
+    def list_groups(self):
+        return [group for group, _ in self.admin.list_consumer_groups()]
+
+    def describe_group(self, group):
+        (found,) = self.admin.describe_consumer_groups([group])
+        owned = [
+            [(topic, partition) for topic, partitions in member.member_assignment.assignment for partition in partitions]
+            for member in found.members
+        ]
+        return found.state, found.protocol, owned
+
+    def group_offsets(self, group):
+        found = self.admin.list_consumer_group_offsets(group)
+        return {tuple(place): offset.offset for place, offset in found.items()}
+
+    def delete_group(self, group):
+        ((_, error),) = self.admin.delete_consumer_groups([group])
+        ensure_ok(error)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from contextlib import closing, contextmanager
 
+import kafka_python_members
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError, OffsetOutOfRangeError
 
@@ -11,7 +12,7 @@ LOG_APPEND_TIME = 1
 POLL_MS = 500
 
 
-class Client:
+class Client(kafka_python_members.Calls):
     # KafkaProducer.send raises TypeError and ValueError.
     sends_null_headers = False
     sends_null_key_with_null_value = False

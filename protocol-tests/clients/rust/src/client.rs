@@ -203,7 +203,7 @@ impl Client {
     }
 }
 
-fn common(bootstrap: &str) -> ClientConfig {
+pub fn common(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
     config.set("socket.timeout.ms", "60000");
@@ -211,7 +211,7 @@ fn common(bootstrap: &str) -> ClientConfig {
     config
 }
 
-fn options() -> AdminOptions {
+pub fn options() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(PATIENCE))
         .operation_timeout(Some(PATIENCE))

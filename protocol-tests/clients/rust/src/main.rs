@@ -5,6 +5,8 @@ mod check;
 mod client;
 mod consume;
 mod formats;
+mod groups;
+mod members;
 mod produce;
 mod records;
 mod restart;
@@ -30,11 +32,15 @@ struct Arguments {
     prefix: String,
     chosen: Vec<String>,
     read_topics: Option<String>,
+    hosts_members: bool,
 }
 
 fn main() -> Result<()> {
     let arguments = arguments();
     let client = Arc::new(Client::new(&arguments.bootstrap)?);
+    if arguments.hosts_members {
+        return members::serve(&client);
+    }
     if let Some(topics) = arguments.read_topics {
         let read: Scenario = Arc::new(formats::read);
         for topic in topics.split(',') {
@@ -57,7 +63,12 @@ fn arguments() -> Arguments {
     let (mut bootstrap, mut prefix, mut read_topics) = (None, None, None);
     let mut chosen = Vec::new();
     let known: Vec<String> = scenarios().into_iter().map(|(name, _)| name).collect();
-    let mut words = std::env::args().skip(1);
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let hosts_members = words.last().is_some_and(|word| word == "--members");
+    if hosts_members {
+        words.pop();
+    }
+    let mut words = words.into_iter();
     while let Some(option) = words.next() {
         match (option.as_str(), words.next()) {
             ("--bootstrap", value @ Some(_)) => bootstrap = value,
@@ -75,12 +86,13 @@ fn arguments() -> Arguments {
         prefix,
         chosen,
         read_topics,
+        hosts_members,
     }
 }
 
 fn usage() -> ! {
     eprintln!(
-        "usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]... [--read-topics TOPIC,TOPIC,...]"
+        "usage: --bootstrap HOST:PORT --prefix UNIQUE [--scenario NAME]... [--read-topics TOPIC,TOPIC,...] [--members]"
     );
     exit(2)
 }

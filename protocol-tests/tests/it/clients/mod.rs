@@ -2,10 +2,12 @@
 //! that is not ok, or n/a with its reason, fails the test. `OTTLA_TEST_BOOTSTRAP` points it at a
 //! broker that already runs, such as a real Kafka; otherwise it starts Ottla.
 //!
-//! Every program is started three times: for the scenarios during which the broker is killed and
-//! started again, for the other scenarios, and to read what all programs have written.
+//! Every program is started several times: for the scenarios during which the broker is killed and
+//! started again, for the other scenarios, to be members of consumer groups (`groups`), and to read
+//! what all programs have written.
 
 mod formats;
+mod groups;
 mod programs;
 mod subject;
 mod suite;
@@ -23,6 +25,8 @@ use subject::Subject;
 
 /// Clients mostly wait; two at a time keep two cores busy and the broker under some load.
 const AT_A_TIME: usize = 2;
+/// Members of groups wait even more: for heartbeats, and for sessions to end.
+const GROUPS_AT_A_TIME: usize = 4;
 
 const SCENARIOS: &[&str] = &[
     "create-topic",
@@ -61,6 +65,23 @@ const SCENARIOS: &[&str] = &[
     READ_FORMATS,
     "restart-produce",
     "restart-consume",
+    groups::RESTART,
+    "group-join",
+    "group-cooperative",
+    "group-static",
+    "group-two-groups",
+    "group-grow",
+    "group-regex",
+    "group-pause",
+    "group-commit",
+    "group-seek",
+    "group-reset",
+    "group-describe",
+    "group-offsets",
+    "group-delete",
+    "group-remove-member",
+    "group-crash",
+    "group-stall",
 ];
 
 /// The one cell that the runner fills from the second start of a program.
@@ -177,7 +198,8 @@ fn run_all() -> Result<Matrix> {
         })?,
         snappy: BTreeMap::new(),
     };
-    for (client, column) in restarted {
+    let grouped = for_each_client(GROUPS_AT_A_TIME, |client| groups::run(client, bootstrap))?;
+    for (client, column) in restarted.into_iter().chain(grouped) {
         matrix.columns.entry(client).or_default().extend(column);
     }
     for client in CLIENTS {
@@ -192,7 +214,8 @@ fn chosen(wanted: impl Fn(&str) -> bool) -> Vec<&'static str> {
 }
 
 fn run_scenarios(client: &Client, subject: &Subject, bootstrap: &str) -> Result<Column> {
-    let scenarios = chosen(|s| s != READ_FORMATS && !s.starts_with("restart-"));
+    let scenarios =
+        chosen(|s| s != READ_FORMATS && !s.starts_with("restart-") && !s.starts_with("group-"));
     let ran = client.run(bootstrap, &["--prefix", &client.prefix()], || Ok(()))?;
     Ok(ran.column(client, &scenarios, subject.is_real_kafka()))
 }

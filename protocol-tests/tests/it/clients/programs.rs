@@ -92,6 +92,18 @@ impl Client {
         format!("{}-{}", self.name, std::process::id())
     }
 
+    /// The program below a `timeout`, which makes a process group of it and what it starts.
+    pub fn command(&self, bootstrap: &str, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new("timeout");
+        command
+            .args(["--signal=KILL", PROGRAM_DEADLINE_S])
+            .args(words(self.command)?)
+            .args(["--bootstrap", bootstrap])
+            .args(arguments)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        Ok(command)
+    }
+
     /// Runs the program to its end; `restart` is called whenever it asks for another broker process.
     pub fn run(
         &self,
@@ -100,12 +112,8 @@ impl Client {
         mut restart: impl FnMut() -> Result<()>,
     ) -> Result<Ran> {
         let mut stderr = tempfile::tempfile()?;
-        let mut child = Command::new("timeout")
-            .args(["--signal=KILL", PROGRAM_DEADLINE_S])
-            .args(words(self.command)?)
-            .args(["--bootstrap", bootstrap])
-            .args(arguments)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+        let mut child = self
+            .command(bootstrap, arguments)?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr.try_clone()?)

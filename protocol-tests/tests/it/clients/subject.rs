@@ -7,11 +7,12 @@ use protocol_tests::torture::{Site, newest_build};
 use tempfile::TempDir;
 
 use super::programs::Client;
-use super::{Cell, Column};
+use super::{Cell, Column, groups};
 use crate::broker;
 
-/// Retention looks as often as the README of the clients promises.
-const SETTINGS: &[&str] = &["log.retention.check.interval.ms=500"];
+/// What the README of the clients promises of the broker.
+const SETTINGS: &[&str] = &["log.retention.check.interval.ms=500", NO_REBALANCE_DELAY];
+const NO_REBALANCE_DELAY: &str = "group.initial.rebalance.delay.ms=0";
 
 pub enum Subject {
     Ottla(broker::Broker),
@@ -53,33 +54,42 @@ impl Subject {
     pub fn run_restarts(&self, client: &Client, scenarios: &[&str]) -> Result<Column> {
         let prefix = client.prefix();
         let mut arguments = vec!["--prefix", &prefix];
-        arguments.extend(scenarios.iter().flat_map(|s| ["--scenario", s]));
-        let ran = match self {
+        let of_programs = scenarios.iter().filter(|s| **s != groups::RESTART);
+        arguments.extend(of_programs.clone().flat_map(|s| ["--scenario", s]));
+        let of_programs: Vec<&str> = of_programs.copied().collect();
+        let run = |bootstrap: &str, restart: &mut dyn FnMut() -> Result<()>| {
+            let ran = client.run(bootstrap, &arguments, &mut *restart)?;
+            let mut column = ran.column(client, &of_programs, self.is_real_kafka());
+            let cell = groups::run_restart(client, bootstrap, restart)?;
+            column.insert(groups::RESTART.to_owned(), cell);
+            Ok(column)
+        };
+        match self {
             Subject::Ottla(_) => {
                 let directory = TempDir::new()?;
-                let mut site = Site::new(&newest_build()?, directory.path())?;
+                let site = Site::new(&newest_build()?, directory.path())?;
+                let mut site = site.with_arguments(&["--override", NO_REBALANCE_DELAY]);
                 let bootstrap = site.bootstrap.clone();
                 let mut running = Some(site.start()?);
-                client.run(&bootstrap, &arguments, || {
+                run(&bootstrap, &mut || {
                     running.take().context("the broker runs")?.kill()?;
                     running = Some(site.start()?);
                     Ok(())
-                })?
+                })
             }
             Subject::RealKafka {
                 restart: Some(command),
                 bootstrap,
-            } => client.run(bootstrap, &arguments, || run_command(command))?,
+            } => run(bootstrap, &mut || run_command(command)),
             Subject::RealKafka { restart: None, .. } => {
                 let reason = "nothing here can restart this broker (OTTLA_TEST_RESTART)";
                 let cell = |s: &&str| {
                     let reason = reason.to_owned();
                     ((*s).to_owned(), Cell::NotApplicable { reason })
                 };
-                return Ok(scenarios.iter().map(cell).collect());
+                Ok(scenarios.iter().map(cell).collect())
             }
-        };
-        Ok(ran.column(client, scenarios, self.is_real_kafka()))
+        }
     }
 }
 
