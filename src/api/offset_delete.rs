@@ -30,9 +30,7 @@ pub fn handle(cx: &RequestContext, request: OffsetDeleteRequest) -> Outcome {
             });
         }
     }
-    if known.is_empty() {
-        return answer::now(cx, version, &respond(unknown));
-    }
+    // A group that does not exist is told of whatever the topics are: `known` may be empty.
     if request.group_id.is_empty() {
         let error = ResponseError::InvalidGroupId;
         let response = OffsetDeleteResponse::default().with_error_code(error.code());

@@ -388,6 +388,11 @@ fn r115_offsets_of_unknown_groups_and_topics_cannot_be_deleted() {
     let mut client = subject.connect();
     let request = offset_delete(&group, &[(&topic.name, &[0])]);
     assert_eq!(removals(&mut client, &request), (69, vec![]));
+    // Whether the group exists is asked first.
+    for topics in [&[(absent.as_str(), &[0][..])][..], &[]] {
+        let request = offset_delete(&group, topics);
+        assert_eq!(removals(&mut client, &request), (69, vec![]), "{topics:?}");
+    }
     assert_eq!(client.commit_alone(&group, &topic.name, 5), 0);
     let request = offset_delete(&group, &[(&absent, &[0]), (&topic.name, &[3])]);
     let (error, got) = removals(&mut client, &request);
