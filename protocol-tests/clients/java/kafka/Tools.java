@@ -2,6 +2,7 @@ import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
@@ -18,8 +19,13 @@ import org.apache.kafka.common.utils.Exit;
  */
 public final class Tools {
     private static final PrintStream ANSWERS = System.out;
+    // Scala keeps what was the standard output when it first printed: that has to stay the same.
+    private static final Switch OUT = new Switch();
+    private static final Switch ERR = new Switch();
 
     public static void main(String[] args) throws Exception {
+        System.setOut(new PrintStream(OUT, true, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(ERR, true, StandardCharsets.UTF_8));
         // A hook of the process would run when all tools are done.
         Exit.setShutdownHookAdder((name, hook) -> { });
         BufferedReader commands =
@@ -35,8 +41,8 @@ public final class Tools {
     private static void run(String tool, String[] arguments) throws Exception {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+        OUT.target = out;
+        ERR.target = err;
         CompletableFuture<Integer> ended = new CompletableFuture<>();
         Exit.Procedure end = (status, message) -> {
             ended.complete(status);
@@ -71,6 +77,21 @@ public final class Tools {
         ANSWERS.write(out);
         ANSWERS.write(err);
         ANSWERS.flush();
+    }
+
+    /** Passes on to what the running tool prints into. */
+    private static final class Switch extends OutputStream {
+        private volatile OutputStream target = OutputStream.nullOutputStream();
+
+        @Override
+        public void write(int b) throws IOException {
+            target.write(b);
+        }
+
+        @Override
+        public void write(byte[] bytes, int offset, int length) throws IOException {
+            target.write(bytes, offset, length);
+        }
     }
 
     private static void sleepForever() {

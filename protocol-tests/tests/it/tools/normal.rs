@@ -20,6 +20,7 @@ const OWN_VALUES: [&str; 12] = [
 ];
 /// A time in ms has as many digits.
 const DIGITS_OF_TIME: usize = 13;
+const UUID_LENGTH: usize = 36;
 
 /// The output line by line, in the order of the tool; the status is the first line.
 pub fn lines(output: &Output) -> Vec<String> {
@@ -47,21 +48,29 @@ fn line(line: &str) -> String {
         return words.collect::<Vec<_>>().join(" ");
     }
     if let Some(sorted) = sorted_json(line) {
-        return sorted;
+        return without_times(&sorted);
     }
-    let mut line = line.to_owned();
+    // A set of states, in the order of a hash map.
+    let line = line.split(" Valid states are:").next().unwrap_or_default();
+    let mut line = without_uuids(line);
     for label in OWN_VALUES {
         line = without_value(&line, label);
     }
     without_times(&line)
 }
 
-/// kafka-log-dirs prints partitions in the order of a hash map.
+/// Kafka's verifiable tools print fields in the order of a hash map, and kafka-log-dirs partitions.
 fn sorted_json(line: &str) -> Option<String> {
     let mut json: serde_json::Value = serde_json::from_str(line).ok()?;
-    let brokers = json.get_mut("brokers")?.as_array_mut()?;
+    json.as_object()?;
+    // Rates, in which nothing is the same twice.
+    if let Some(rate) = json.get_mut("avg_throughput") {
+        rate.take();
+    }
+    let brokers = json.get_mut("brokers").and_then(|it| it.as_array_mut());
     let directories = brokers
-        .iter_mut()
+        .into_iter()
+        .flatten()
         .filter_map(|broker| broker.get_mut("logDirs")?.as_array_mut());
     for directory in directories.flatten() {
         if let Some(partitions) = directory["partitions"].as_array_mut() {
@@ -81,6 +90,27 @@ fn without_value(line: &str, label: &str) -> String {
         out += label;
         out += "…";
         out += &value[end.unwrap_or(value.len())..];
+    }
+    out
+}
+
+/// Replaces the UUIDs that end the ids of members.
+fn without_uuids(line: &str) -> String {
+    let is_uuid = |text: &str| uuid::Uuid::try_parse(text).is_ok();
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(next) = rest.chars().next() {
+        let step = match rest.get(..UUID_LENGTH) {
+            Some(text) if is_uuid(text) => {
+                out += "…";
+                UUID_LENGTH
+            }
+            _ => {
+                out.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[step..];
     }
     out
 }

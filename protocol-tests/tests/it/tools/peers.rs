@@ -5,10 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use protocol_tests::client::Connection;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::normal;
 use super::runner::Runner;
+use super::{members, normal};
 use crate::broker;
 
 /// Settings of the real Kafka that say who and where it is, or that Ottla does not have.
@@ -22,6 +24,10 @@ const OWN_SETTINGS: [&str; 8] = [
     "log.dirs",
     "log.initial.task.delay.ms",
 ];
+
+/// The one partition of the offsets topic.
+const OFFSETS: &str = "__consumer_offsets-0";
+const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(20);
 
 const TOOLS: &[(&str, &str)] = &[
     ("topics", "org.apache.kafka.tools.TopicCommand"),
@@ -61,13 +67,29 @@ const TOOLS: &[(&str, &str)] = &[
         "org.apache.kafka.tools.ConsumerPerformance",
     ),
     ("dump-log", "kafka.tools.DumpLogSegments"),
+    (
+        "consumer-groups",
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    ),
+    (
+        "console-consumer",
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    ),
+    (
+        "verifiable-producer",
+        "org.apache.kafka.tools.VerifiableProducer",
+    ),
+    (
+        "verifiable-consumer",
+        "org.apache.kafka.tools.VerifiableConsumer",
+    ),
 ];
 
 pub struct Peers {
     ottla: Peer,
     kafka: Peer,
     _ottla: broker::Broker,
-    _kafka: RealKafka,
+    real: RealKafka,
 }
 
 struct Peer {
@@ -86,12 +108,28 @@ impl Peers {
             ottla: Peer::new(&ottla.bootstrap, &ottla.data(), jars)?,
             kafka: Peer::new(&real.bootstrap, &real.data, jars)?,
             _ottla: ottla,
-            _kafka: real,
+            real,
         })
     }
 
     /// Makes one call of a script on both at the same time.
     pub fn call(&mut self, call: &str) -> Result<(Vec<String>, Vec<String>)> {
+        if let Some(words) = call.strip_prefix("member ") {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            members::call(&self.ottla.bootstrap, &words).context("on Ottla")?;
+            members::call(&self.kafka.bootstrap, &words).context("on Kafka")?;
+            return Ok(Default::default());
+        }
+        if let Some(words) = call.strip_prefix("adopt ") {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            let [group, topic, offset] = words[..] else {
+                bail!("no such call: {call}");
+            };
+            members::commit(&self.ottla.bootstrap, group, topic, offset.parse()?)?;
+            self.real.adopt(&self.ottla.data.join(OFFSETS))?;
+            members::await_coordinator(&mut Connection::open(&self.kafka.bootstrap)?, group)?;
+            return Ok(Default::default());
+        }
         self.ottla.start(call)?;
         self.kafka.start(call)?;
         let ottla = self.ottla.lines();
@@ -119,13 +157,19 @@ impl Peer {
         for word in words {
             arguments.push(if word.starts_with('{') {
                 self.tools.file("input.json", word)?.display().to_string()
+            } else if let Some(rows) = word.strip_prefix('!') {
+                self.tools.file("input.csv", rows)?.display().to_string()
             } else {
                 word.replace('@', &self.bootstrap)
                     .replace('%', &self.data.display().to_string())
                     .replace('~', " ")
             });
         }
-        self.tools.call(class, &arguments)
+        match tool {
+            // It is closed, and says what it did, when its JVM ends.
+            "verifiable-producer" => self.tools.call_alone(class, &arguments),
+            _ => self.tools.call(class, &arguments),
+        }
     }
 
     /// What the call printed, but for what is this broker's own.
@@ -140,6 +184,10 @@ impl Peer {
     }
 }
 
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/oracle")
+}
+
 /// A Kafka of `scripts/oracle`.
 struct RealKafka {
     bootstrap: String,
@@ -151,8 +199,7 @@ struct RealKafka {
 
 impl RealKafka {
     fn start() -> Result<RealKafka> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/oracle");
-        let mut script = Command::new(script)
+        let mut script = Command::new(script())
             .args([
                 "run",
                 "sh",
@@ -179,6 +226,40 @@ impl RealKafka {
 }
 
 impl RealKafka {
+    /// Kills it, puts Ottla's log of the offsets topic, as it is while Ottla runs, in the place of its
+    /// own, and starts it again.
+    fn adopt(&self, ottla: &Path) -> Result<()> {
+        let home = self.data.parent().context("a directory")?;
+        let pid: i32 = fs::read_to_string(home.join("pid"))?.trim().parse()?;
+        let pid = Pid::from_raw(pid).context("a pid")?;
+        kill_process(pid, Signal::KILL)?;
+        while test_kill_process(pid).is_ok() {
+            std::thread::sleep(BETWEEN_LOOKS); // between two looks
+        }
+        let own = self.data.join(OFFSETS);
+        for entry in fs::read_dir(&own)?.flatten() {
+            // Which has the topic's id: the topic is Kafka's.
+            if entry.file_name() != "partition.metadata" {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        for entry in fs::read_dir(ottla)?.flatten() {
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "log")
+            {
+                fs::copy(entry.path(), own.join(entry.file_name()))?;
+            }
+        }
+        let status = Command::new(script()).arg("restart").arg(home).status()?;
+        ensure!(
+            status.success(),
+            "scripts/oracle restart ended with {status}"
+        );
+        Ok(())
+    }
+
     /// What `scripts/oracle` sets: Ottla gets the same, or it would count as a difference.
     fn settings(&self) -> Result<Vec<String>> {
         let home = self.data.parent().context("a directory")?;

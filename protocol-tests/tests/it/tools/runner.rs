@@ -35,6 +35,9 @@ pub struct Runner {
     calls: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     directory: TempDir,
+    classpath: PathBuf,
+    /// The call of [`Runner::call_alone`] that has been started.
+    alone: Option<Child>,
 }
 
 impl Drop for Runner {
@@ -69,6 +72,8 @@ impl Runner {
             calls,
             answers,
             directory,
+            classpath: kafka.join("*"),
+            alone: None,
         })
     }
 
@@ -87,8 +92,36 @@ impl Runner {
         Ok(())
     }
 
+    /// Starts one call in a JVM of its own: for a tool that does its work when its JVM ends.
+    pub fn call_alone(&mut self, class: &str, arguments: &[String]) -> Result<()> {
+        let child = Command::new("timeout")
+            .args([
+                "--signal=KILL",
+                DEADLINE_S,
+                "java",
+                "-XX:TieredStopAtLevel=1",
+            ])
+            .arg("-cp")
+            .arg(&self.classpath)
+            .arg(class)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("running `timeout`")?;
+        self.alone = Some(child);
+        Ok(())
+    }
+
     /// Waits for the end of the call that was started.
     pub fn output(&mut self) -> Result<Output> {
+        if let Some(alone) = self.alone.take() {
+            let ended = alone.wait_with_output()?;
+            return Ok(Output {
+                status: ended.status.code().unwrap_or(-1),
+                text: String::from_utf8_lossy(&ended.stdout).into_owned(),
+            });
+        }
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         let numbers: Vec<i64> = line.split_whitespace().flat_map(str::parse).collect();

@@ -1,11 +1,27 @@
 //! What is called, in order: later calls see what earlier ones did. `@` is the broker's address,
 //! `%` the directory of its data, `~` a blank inside an argument; a word that begins with `{` is
-//! the content of a file. No call waits for a timeout of its client: clients ask for a minute
+//! the content of a file, and so is what follows a `!`. No call waits for a timeout of its client: clients ask for a minute
 //! where a partition or a coordinator is unknown.
 
-const SCRIPTS: [&str; 9] = [
-    TOPICS, CONFIGS, RECORDS, OFFSETS, LOG_DIRS, FILES, CLUSTER, OPERATIONS, CLEANUP,
+const SCRIPTS: [&str; 12] = [
+    TOPICS,
+    CONFIGS,
+    RECORDS,
+    OFFSETS,
+    LOG_DIRS,
+    FILES,
+    CLUSTER,
+    OPERATIONS,
+    GROUPS,
+    RESETS,
+    COORDINATORS,
+    CLEANUP,
 ];
+
+const CLEANUP: &str = "
+    topics --bootstrap-server @ --delete --topic .*
+    topics --bootstrap-server @ --list --exclude-internal
+";
 
 pub fn calls() -> impl Iterator<Item = &'static str> {
     let lines = SCRIPTS.iter().flat_map(|script| script.lines());
@@ -108,7 +124,6 @@ const RECORDS: &str = "
     producer-perf-test --topic one --num-records 30 --record-size 100 --throughput -1 --producer-props bootstrap.servers=@ batch.size=1 linger.ms=0 acks=1
     producer-perf-test --topic one --num-records 20 --record-size 300 --throughput 1000 --producer-props bootstrap.servers=@ batch.size=1 linger.ms=0 compression.type=lz4 enable.idempotence=true
     producer-perf-test --topic dotted.name --num-records 1 --record-size 10 --throughput -1 --producer-props bootstrap.servers=@
-    consumer-perf-test --bootstrap-server @ --topic one --messages 10 --timeout 100
 ";
 
 const OFFSETS: &str = "
@@ -176,7 +191,110 @@ const OPERATIONS: &str = "
     acls --bootstrap-server @ --remove --force --allow-principal User:a --operation Read --topic one
 ";
 
-const CLEANUP: &str = "
-    topics --bootstrap-server @ --delete --topic .*
-    topics --bootstrap-server @ --list --exclude-internal
+/// `member` is the harness itself: a static member that joins and stands still.
+const GROUPS: &str = "
+    consumer-groups --bootstrap-server @ --list
+    consumer-groups --bootstrap-server @ --describe --group absent
+    consumer-groups --bootstrap-server @ --describe --group absent --members
+    consumer-groups --bootstrap-server @ --describe --group absent --state
+    consumer-groups --bootstrap-server @ --describe --all-groups
+    console-consumer --bootstrap-server @ --topic one --group read --from-beginning --max-messages 10 --property print.offset=true
+    console-consumer --bootstrap-server @ --topic one --group read --max-messages 5 --property print.offset=true --property print.value=false
+    consumer-perf-test --bootstrap-server @ --topic one --group measured --messages 20 --timeout 60000
+    topics --bootstrap-server @ --create --topic verified
+    verifiable-producer --bootstrap-server @ --topic verified --max-messages 100 --acks -1 --value-prefix 7
+    verifiable-consumer --bootstrap-server @ --topic verified --group-id verified --max-messages 100 --reset-policy earliest
+    member join live two 4
+    consumer-groups --bootstrap-server @ --list
+    consumer-groups --bootstrap-server @ --list --state
+    consumer-groups --bootstrap-server @ --list --state stable
+    consumer-groups --bootstrap-server @ --list --state Empty,Dead
+    consumer-groups --bootstrap-server @ --list --state sleepy
+    consumer-groups --bootstrap-server @ --list --type
+    consumer-groups --bootstrap-server @ --list --type classic --state
+    consumer-groups --bootstrap-server @ --list --type consumer
+    consumer-groups --bootstrap-server @ --list --type share
+    consumer-groups --bootstrap-server @ --list --type nothing
+    consumer-groups --bootstrap-server @ --describe --group read
+    consumer-groups --bootstrap-server @ --describe --group read --offsets --verbose
+    consumer-groups --bootstrap-server @ --describe --group read --members
+    consumer-groups --bootstrap-server @ --describe --group read --state
+    consumer-groups --bootstrap-server @ --describe --group live
+    consumer-groups --bootstrap-server @ --describe --group live --verbose
+    consumer-groups --bootstrap-server @ --describe --group live --members
+    consumer-groups --bootstrap-server @ --describe --group live --members --verbose
+    consumer-groups --bootstrap-server @ --describe --group live --state
+    consumer-groups --bootstrap-server @ --describe --group live --state --verbose
+    consumer-groups --bootstrap-server @ --describe --group read --group live --state
+    consumer-groups --bootstrap-server @ --describe --all-groups
+    consumer-groups --bootstrap-server @ --describe --all-groups --members
+    consumer-groups --bootstrap-server @ --describe --all-groups --state
+    consumer-groups --bootstrap-server @ --describe --group read --members --state
+    consumer-groups --bootstrap-server @ --describe
+    consumer-groups --bootstrap-server @ --list --describe
+    consumer-groups --bootstrap-server @
+    consumer-groups --bootstrap-server @ --delete --group live
+    consumer-groups --bootstrap-server @ --delete --group absent
+    consumer-groups --bootstrap-server @ --delete --group live --group measured
+    consumer-groups --bootstrap-server @ --delete-offsets --group read --topic absent
+    consumer-groups --bootstrap-server @ --delete-offsets --group read --topic absent:0
+    consumer-groups --bootstrap-server @ --delete-offsets --group absent --topic absent
+    consumer-groups --bootstrap-server @ --delete-offsets --group absent --topic absent:0
+    consumer-groups --bootstrap-server @ --delete-offsets --group live --topic two
+    consumer-groups --bootstrap-server @ --delete-offsets --group live --topic one
+    consumer-groups --bootstrap-server @ --delete-offsets --group absent --topic one
+    consumer-groups --bootstrap-server @ --reset-offsets --group live --topic two --to-earliest --execute
+";
+
+const RESETS: &str = "
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-earliest
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-earliest --dry-run
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-latest --execute
+    consumer-groups --bootstrap-server @ --describe --group read
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-offset 20 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-offset 9999 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-offset 1 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --shift-by 3 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --shift-by -100 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-current --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-datetime 2000-01-01T00:00:00.000 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-datetime 2990-01-01T00:00:00.000 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-datetime yesterday --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --by-duration PT1H --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --by-duration PT0S --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --topic one --to-latest --export
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --all-topics --to-earliest --export
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --from-file !one,0,15 --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group read --from-file !one,0,16 --export
+    consumer-groups --bootstrap-server @ --reset-offsets --group fresh --topic two:0,1 --topic one --to-earliest --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group fresh --topic absent --to-earliest --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group fresh --topic one --to-earliest --to-latest --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group fresh --to-earliest --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --group fresh --topic one --execute
+    consumer-groups --bootstrap-server @ --reset-offsets --all-groups --topic one --to-latest --dry-run
+    consumer-groups --bootstrap-server @ --describe --group fresh
+    consumer-groups --bootstrap-server @ --delete-offsets --group fresh --topic two:0
+    consumer-groups --bootstrap-server @ --delete-offsets --group fresh --topic two --topic one
+    consumer-groups --bootstrap-server @ --describe --group fresh
+    consumer-groups --bootstrap-server @ --delete --group measured
+    consumer-groups --bootstrap-server @ --delete --group measured
+    member leave live
+    consumer-groups --bootstrap-server @ --describe --group live --state
+    consumer-groups --bootstrap-server @ --delete --group live
+    consumer-groups --bootstrap-server @ --delete --group verified
+    consumer-groups --bootstrap-server @ --list --state
+";
+
+/// The records of the coordinators; at last Kafka gets Ottla's, with a group that only Ottla had.
+const COORDINATORS: &str = "
+    topics --bootstrap-server @ --describe --topic __consumer_offsets
+    configs --bootstrap-server @ --describe --topic __consumer_offsets
+    console-consumer --bootstrap-server @ --topic __consumer_offsets --partition 0 --offset earliest --timeout-ms 2000 --formatter org.apache.kafka.tools.consumer.OffsetsMessageFormatter
+    console-consumer --bootstrap-server @ --topic __consumer_offsets --partition 0 --offset earliest --timeout-ms 2000 --formatter org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter
+    dump-log --files %/__consumer_offsets-0/00000000000000000000.log --offsets-decoder
+    adopt ours one 17
+    consumer-groups --bootstrap-server @ --list --state
+    consumer-groups --bootstrap-server @ --describe --group ours
+    consumer-groups --bootstrap-server @ --describe --all-groups
+    console-consumer --bootstrap-server @ --topic one --group read --max-messages 5 --property print.offset=true
 ";

@@ -24,7 +24,7 @@ mod every_version;
 mod fetch;
 mod formats;
 mod golden;
-mod groups;
+pub mod groups;
 mod hostile;
 mod inspect;
 mod large;

@@ -8,7 +8,7 @@ mod finding;
 mod joining;
 mod leaving;
 mod listing;
-mod member;
+pub mod member;
 mod neighbours;
 mod rebalancing;
 pub mod requests;
