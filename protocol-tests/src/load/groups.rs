@@ -43,7 +43,7 @@ pub fn heartbeat(target: &Target) -> Result<Value> {
     let mut setup = Connection::open(&target.bootstrap)?;
     let frames: Result<Vec<Rc<Vec<u8>>>> = (0..target.connections)
         .map(|index| {
-            let group = format!("{}-{index}", target.topic);
+            let group = format!("{}-members-{index}", target.topic);
             await_coordinator(&mut setup, &group)?;
             let joined = join(&mut setup, &group, "")?;
             sync(&mut setup, &group, &joined, &[])?;
@@ -126,6 +126,7 @@ pub fn rebalance(target: &Target) -> Result<Value> {
         .collect();
     let mut connections = connections?;
     await_coordinator(&mut connections[0], group)?;
+    // All come within the broker's initial delay, which is waited out.
     let first_ns = now_ns();
     let joined = round(
         &mut connections,
