@@ -76,6 +76,46 @@ pub struct MemberValue {
     pub assignment: Bytes,
 }
 
+impl GroupRecord {
+    /// No less than the bytes of key and value; found without encoding them.
+    pub fn size(&self) -> usize {
+        match self {
+            GroupRecord::Offset {
+                group,
+                topic,
+                committed,
+                ..
+            } => {
+                let metadata = committed.as_ref().map_or(0, |c| c.metadata.len());
+                const NUMBERS: usize = 2 + 2 + 2 + 4 + 2 + 8 + 8 + 5 + 8 + 1;
+                NUMBERS + group.len() + topic.len() + metadata
+            }
+            GroupRecord::Group { group, value } => {
+                const NUMBERS: usize = 2 + 2 + 2 + 2 + 4 + 2 + 2 + 8 + 4;
+                let value = value.as_ref().map_or(0, GroupValue::texts);
+                NUMBERS + group.len() + value
+            }
+        }
+    }
+}
+
+impl GroupValue {
+    /// Bytes of everything but numbers of its own.
+    fn texts(&self) -> usize {
+        const NUMBERS: usize = 2 + 2 + 2 + 2 + 4 + 4 + 4 + 4;
+        let members = self.members.iter().map(|member| {
+            let instance_id = member.instance_id.as_ref().map_or(0, |id| id.len());
+            let texts = member.id.len() + member.client_id.len() + member.client_host.len();
+            let blobs = member.subscription.len() + member.assignment.len();
+            NUMBERS + instance_id + texts + blobs
+        });
+        self.protocol_type.len()
+            + self.protocol_name.as_ref().map_or(0, String::len)
+            + self.leader.as_ref().map_or(0, |leader| leader.len())
+            + members.sum::<usize>()
+    }
+}
+
 impl LogRecord for GroupRecord {
     fn encode(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         match self {

@@ -4,7 +4,7 @@ use super::GroupShard;
 use super::command::{Join, Reply};
 use super::records::GroupRecord;
 use crate::config::Config;
-use crate::coordinator::machine::{LogRecord, Now, Outcome, Ticket};
+use crate::coordinator::machine::{Now, Outcome, Ticket};
 use crate::error::ResponseError;
 use crate::types::Millis;
 
@@ -92,14 +92,11 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// At least what a batch of these records takes, in bytes.
+/// No less than what a batch of these records takes, in bytes.
 pub(super) fn batch_size(records: &[GroupRecord]) -> usize {
     const BATCH_HEADER: usize = 61;
     /// Lengths, attributes, deltas and the count of headers, at their longest.
     const RECORD_OVERHEAD: usize = 21;
-    let sizes = records.iter().map(|record| {
-        let (key, value) = record.encode();
-        RECORD_OVERHEAD + key.len() + value.map_or(0, |value| value.len())
-    });
+    let sizes = records.iter().map(|record| RECORD_OVERHEAD + record.size());
     BATCH_HEADER + sizes.sum::<usize>()
 }

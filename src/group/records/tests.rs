@@ -108,6 +108,8 @@ fn what_is_written_is_read() {
         group(None),
     ] {
         let (key, value) = record.encode();
+        let size = key.len() + value.as_ref().map_or(0, Vec::len);
+        assert!((size..size + 40).contains(&record.size()), "{record:?}");
         assert_eq!(
             GroupRecord::decode(&key, value.as_deref()),
             Ok(Some(record))
