@@ -32,13 +32,17 @@ func (f *franz) openMember(options memberOptions, told teller) (member, error) {
 		kgo.SessionTimeout(options.session),
 		kgo.HeartbeatInterval(heartbeat),
 		kgo.ConsumeResetOffset(start),
-		kgo.DisableAutoCommit(),
 		kgo.FetchMaxWait(50 * time.Millisecond),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, assigned map[string][]int32) {
 			told.assigned(places(assigned))
 		}),
 		kgo.OnPartitionsRevoked(gone),
 		kgo.OnPartitionsLost(gone),
+	}
+	if options.commitsItself {
+		settings = append(settings, kgo.AutoCommitInterval(commitInterval))
+	} else {
+		settings = append(settings, kgo.DisableAutoCommit())
 	}
 	if options.pattern != "" {
 		settings = append(settings, kgo.ConsumeRegex(), kgo.ConsumeTopics(options.pattern))

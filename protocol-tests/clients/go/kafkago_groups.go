@@ -29,6 +29,8 @@ func (k *kafkaGo) openMember(options memberOptions, told teller) (member, error)
 		return nil, notApplicable("subscribes to no patterns")
 	case options.assignor == "cooperative":
 		return nil, notApplicable("has no cooperative assignor")
+	case options.commitsItself:
+		return nil, notApplicable("its ConsumerGroup commits when it is told to")
 	case options.instance != "":
 		return nil, notApplicable("has no static members")
 	}

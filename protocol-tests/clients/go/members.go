@@ -18,7 +18,9 @@ import (
 const (
 	heartbeat   = 300 * time.Millisecond
 	metadataAge = 500 * time.Millisecond
-	unknown     = "?"
+	// Of members that commit by themselves.
+	commitInterval = 100 * time.Millisecond
+	unknown        = "?"
 )
 
 // groupClient is what members and calls need of a library. A call that it cannot express returns
@@ -61,6 +63,7 @@ type memberOptions struct {
 	pattern                   string
 	latest                    bool // where to begin without a committed offset, else at the earliest
 	session                   time.Duration
+	commitsItself             bool // every commitInterval
 }
 
 // refusal is the broker's error; what scenarios do not ask for fails the call.
@@ -204,7 +207,8 @@ func parseOptions(arguments []string) memberOptions {
 			options.latest = value == "latest"
 		case "session":
 			options.session = time.Duration(must(strconv.Atoi(value))) * time.Millisecond
-		case "commits": // none of these clients does so by itself
+		case "commits":
+			options.commitsItself = value == "auto"
 		default:
 			fail("no such option: %s", key)
 		}

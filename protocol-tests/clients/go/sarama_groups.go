@@ -34,7 +34,8 @@ func (s *saramaClient) openMember(options memberOptions, told teller) (member, e
 	config.Consumer.Group.InstanceId = options.instance
 	config.Consumer.Group.Session.Timeout = options.session
 	config.Consumer.Group.Heartbeat.Interval = heartbeat
-	config.Consumer.Offsets.AutoCommit.Enable = false
+	config.Consumer.Offsets.AutoCommit.Enable = options.commitsItself
+	config.Consumer.Offsets.AutoCommit.Interval = commitInterval
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	if options.latest {
 		config.Consumer.Offsets.Initial = sarama.OffsetNewest

@@ -56,6 +56,8 @@ final class Member implements ConsumerRebalanceListener {
                 "session.timeout.ms", options.getOrDefault("session", "6000"),
                 "heartbeat.interval.ms", "300",
                 "metadata.max.age.ms", "500",
+                "enable.auto.commit", "" + "auto".equals(options.get("commits")),
+                "auto.commit.interval.ms", "100",
                 "auto.offset.reset", options.get("reset"),
                 "partition.assignment.strategy", ReleaseGroups.assignor(options.get("assignor"))));
         if (options.containsKey("instance")) {

@@ -20,7 +20,11 @@ class Member {
       topics: options.topics.split(','),
       fromBeginning: options.reset !== 'latest',
     })
-    await member.consumer.run({ autoCommit: false, eachMessage: async message => member.take(message) })
+    await member.consumer.run({
+      autoCommit: options.commits === 'auto',
+      autoCommitInterval: 100,
+      eachMessage: async message => member.take(message),
+    })
     return member
   }
 

@@ -4,7 +4,6 @@ import asyncio
 import threading
 from contextlib import contextmanager
 
-import aio_members
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -17,6 +16,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+import aio_members
 from contract import (
     PATIENCE_S,
     Cluster,

@@ -7,18 +7,11 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from contract import NotApplicable, Record
-from members import HEARTBEAT_MS, METADATA_AGE_MS, POLL_MS, SESSION_TIMEOUT_MS, Owned
+from members import COMMIT_MS, HEARTBEAT_MS, METADATA_AGE_MS, POLL_MS, SESSION_TIMEOUT_MS, Listening, Owned
 
 
-class Listener(ConsumerRebalanceListener):
-    def __init__(self, owned):
-        self.owned = owned
-
-    def on_partitions_revoked(self, revoked):
-        self.owned.revoke(map(tuple, revoked))
-
-    def on_partitions_assigned(self, assigned):
-        self.owned.assign(map(tuple, assigned))
+class Listener(Listening, ConsumerRebalanceListener):
+    pass
 
 
 class Member:
@@ -38,7 +31,8 @@ class Member:
             heartbeat_interval_ms=HEARTBEAT_MS,
             metadata_max_age_ms=METADATA_AGE_MS,
             auto_offset_reset=options["reset"],
-            enable_auto_commit=False,
+            enable_auto_commit=options["commits"] == "auto",
+            auto_commit_interval_ms=COMMIT_MS,
             fetch_max_wait_ms=50,
         )
         topics = options.get("topics")

@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 
-import confluent_members
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -26,6 +25,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+import confluent_members
 from contract import (
     PATIENCE_S,
     Cluster,

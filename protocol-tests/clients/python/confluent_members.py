@@ -3,7 +3,7 @@
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
 from contract import PATIENCE_S, NotApplicable, Record
-from members import HEARTBEAT_MS, METADATA_AGE_MS, POLL_MS, SESSION_TIMEOUT_MS, Owned, Refused
+from members import COMMIT_MS, HEARTBEAT_MS, METADATA_AGE_MS, POLL_MS, SESSION_TIMEOUT_MS, Owned, Refused
 
 STRATEGIES = {"range": "range", "cooperative": "cooperative-sticky"}
 
@@ -29,7 +29,8 @@ class Member:
             "heartbeat.interval.ms": HEARTBEAT_MS,
             "topic.metadata.refresh.interval.ms": METADATA_AGE_MS,
             "auto.offset.reset": options["reset"],
-            "enable.auto.commit": False,
+            "enable.auto.commit": options["commits"] == "auto",
+            "auto.commit.interval.ms": COMMIT_MS,
             "fetch.wait.max.ms": 50,
             "on_commit": self.committed,
         }

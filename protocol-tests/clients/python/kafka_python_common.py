@@ -2,10 +2,10 @@
 
 from contextlib import closing, contextmanager
 
-import kafka_python_members
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError, OffsetOutOfRangeError
 
+import kafka_python_members
 from contract import PATIENCE_S, MessageTooLarge, OutOfRange, Record
 
 LOG_APPEND_TIME = 1

@@ -4,7 +4,16 @@ from contract import NotApplicable, Record
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-from members import HEARTBEAT_MS, METADATA_AGE_MS, POLL_MS, SESSION_TIMEOUT_MS, Owned, Refused
+from members import (
+    COMMIT_MS,
+    HEARTBEAT_MS,
+    METADATA_AGE_MS,
+    POLL_MS,
+    SESSION_TIMEOUT_MS,
+    Listening,
+    Owned,
+    Refused,
+)
 
 
 def ensure_ok(error):
@@ -13,15 +22,8 @@ def ensure_ok(error):
         raise Refused(error.message)
 
 
-class Listener(ConsumerRebalanceListener):
-    def __init__(self, owned):
-        self.owned = owned
-
-    def on_partitions_revoked(self, revoked):
-        self.owned.revoke(map(tuple, revoked))
-
-    def on_partitions_assigned(self, assigned):
-        self.owned.assign(map(tuple, assigned))
+class Listener(Listening, ConsumerRebalanceListener):
+    pass
 
 
 class Member:
@@ -35,7 +37,8 @@ class Member:
             heartbeat_interval_ms=HEARTBEAT_MS,
             metadata_max_age_ms=METADATA_AGE_MS,
             auto_offset_reset=options["reset"],
-            enable_auto_commit=False,
+            enable_auto_commit=options["commits"] == "auto",
+            auto_commit_interval_ms=COMMIT_MS,
             fetch_max_wait_ms=50,
             **client.consumer_options,
             **client.static(options.get("instance")),

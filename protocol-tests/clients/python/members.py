@@ -12,6 +12,7 @@ POLL_MS = 50
 SESSION_TIMEOUT_MS = 6000
 HEARTBEAT_MS = 300
 METADATA_AGE_MS = 500
+COMMIT_MS = 100
 UNKNOWN = "?"
 
 
@@ -78,7 +79,7 @@ class Member:
         threading.Thread(target=self.run, args=arguments, daemon=True).start()
 
     def run(self, group, *options):
-        options = {"reset": "earliest", "assignor": "range"} | dict(o.split("=", 1) for o in options)
+        options = {"reset": "earliest", "assignor": "range", "commits": "never"} | dict(o.split("=", 1) for o in options)
         opened = []
         if not attempt(self.name, lambda: opened.append(self.client.open_member(group, options, self.tell))):
             return
@@ -107,6 +108,19 @@ class Member:
                 self.tell({"pause": "paused", "resume": "resumed", "seek": "sought"}[command])
         for record in inner.poll():
             self.tell("record", record.topic, record.partition, record.offset, record.value.decode())
+
+
+class Listening:
+    """What the rebalance listeners of several libraries have in common."""
+
+    def __init__(self, owned):
+        self.owned = owned
+
+    def on_partitions_revoked(self, revoked):
+        self.owned.revoke(map(tuple, revoked))
+
+    def on_partitions_assigned(self, assigned):
+        self.owned.assign(map(tuple, assigned))
 
 
 class Owned:

@@ -147,7 +147,9 @@ impl Member {
         config.set("session.timeout.ms", option("session", "6000"));
         config.set("heartbeat.interval.ms", "300");
         config.set("auto.offset.reset", option("reset", "earliest"));
-        config.set("enable.auto.commit", "false");
+        let commits_itself = option("commits", "never") == "auto";
+        config.set("enable.auto.commit", commits_itself.to_string());
+        config.set("auto.commit.interval.ms", "100");
         config.set("fetch.wait.max.ms", "50");
         config.set(
             "partition.assignment.strategy",

@@ -74,6 +74,7 @@ const SCENARIOS: &[&str] = &[
     "group-regex",
     "group-pause",
     "group-commit",
+    "group-auto-commit",
     "group-seek",
     "group-reset",
     "group-describe",

@@ -5,17 +5,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kafka_protocol::messages::CreatePartitionsRequest;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
-use kafka_protocol::messages::{
-    CreatePartitionsRequest, FindCoordinatorRequest, GroupId, OffsetCommitRequest,
-    OffsetFetchRequest, TopicName,
-};
-use kafka_protocol::protocol::StrBytes;
 use ottla::clock::Clock;
 use ottla::protocol::batch::{BatchOptions, Record, ValidBatch};
 use protocol_tests::client::Connection;
@@ -23,6 +15,8 @@ use protocol_tests::stopwatch::Stopwatch;
 
 use super::PATIENCE;
 use super::program::Place;
+use crate::wire::calls::topic_name;
+use crate::wire::groups::requests::{self, COMMIT, FETCH, FIND};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const REQUEST_TIMEOUT_MS: i32 = 15_000;
@@ -143,13 +137,10 @@ impl Cluster {
     /// What `group` has committed, as its coordinator tells anyone who asks.
     pub fn committed(&self, group: &str) -> Result<BTreeMap<Place, i64>> {
         let mut connection = self.coordinator(group)?;
-        let asked = OffsetFetchRequestGroup::default()
-            .with_group_id(group_id(group))
-            .with_topics(None);
-        let request = OffsetFetchRequest::default().with_groups(vec![asked]);
+        let request = requests::fetch(FETCH, group, None);
         let mut answer = OffsetFetchResponseGroup::default();
         until(&format!("offsets of {group}"), || {
-            let response = connection.call(&request, 8)?;
+            let response = connection.call(&request, FETCH)?;
             let groups = response.groups.into_iter();
             answer = groups.last().context("no group in the answer")?;
             Ok(!NOT_COORDINATING_YET.contains(&answer.error_code))
@@ -184,18 +175,9 @@ impl Cluster {
     /// Commits for a group that has no members.
     pub fn commit(&self, group: &str, place: &Place, offset: i64) -> Result<()> {
         let mut connection = self.coordinator(group)?;
-        let partition = OffsetCommitRequestPartition::default()
-            .with_partition_index(place.1)
-            .with_committed_offset(offset)
-            .with_committed_metadata(Some(StrBytes::default()));
-        let topic = OffsetCommitRequestTopic::default()
-            .with_name(topic_name(&place.0))
-            .with_partitions(vec![partition]);
-        let request = OffsetCommitRequest::default()
-            .with_group_id(group_id(group))
-            .with_generation_id_or_member_epoch(-1)
-            .with_topics(vec![topic]);
-        let response = connection.call(&request, 8)?;
+        let position = requests::at(place.1, offset);
+        let request = requests::commit(COMMIT, group, &place.0, &[position]);
+        let response = connection.call(&request, COMMIT)?;
         let partition = response
             .topics
             .first()
@@ -208,10 +190,9 @@ impl Cluster {
     /// A connection to the broker once it coordinates `group`.
     fn coordinator(&self, group: &str) -> Result<Connection> {
         let mut connection = self.connect()?;
-        let key = StrBytes::from_string(group.to_owned());
-        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![key]);
+        let request = requests::find(FIND, &[group]);
         until(&format!("a coordinator of {group}"), || {
-            let response = connection.call(&request, 4)?;
+            let response = connection.call(&request, FIND)?;
             let found = response.coordinators.first();
             Ok(found.is_some_and(|found| found.error_code == 0))
         })?;
@@ -226,12 +207,4 @@ fn until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> 
         std::thread::sleep(BETWEEN_LOOKS); // between two looks at the condition
     }
     Ok(())
-}
-
-fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.to_owned()))
-}
-
-fn group_id(name: &str) -> GroupId {
-    GroupId(StrBytes::from_string(name.to_owned()))
 }

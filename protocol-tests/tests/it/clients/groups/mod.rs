@@ -54,6 +54,7 @@ const LANES: &[&[(&str, Run)]] = &[
         ("group-regex", membership::regex),
         ("group-pause", positions::pause),
         ("group-commit", positions::commit),
+        ("group-auto-commit", positions::auto_commit),
         ("group-seek", positions::seek),
         ("group-reset", positions::reset),
         ("group-describe", admin::describe),

@@ -61,6 +61,25 @@ pub fn commit(stage: &Stage) -> Result<String> {
     Ok(restriction)
 }
 
+/// Nobody tells the client to commit.
+pub fn auto_commit(stage: &Stage) -> Result<String> {
+    let all = stage.create(2)?;
+    let options = [("commits", "auto")];
+    let member = stage.member(&options)?;
+    member.owns(&all)?;
+    stage.cluster.produce(&all, 0..5)?;
+    member.reads(&each(&all, 0..5))?;
+    stage.cluster.await_committed(&stage.name(), &all, 5)?;
+    member.close()?;
+    let next = stage.member(&options)?;
+    next.owns(&all)?;
+    stage.cluster.produce(&all, 5..10)?;
+    next.reads(&each(&all, 5..10))?;
+    stage.cluster.await_committed(&stage.name(), &all, 10)?;
+    next.close()?;
+    Ok(String::new())
+}
+
 /// `member` reads on without a commit and leaves: the next one begins at `committed`.
 fn resumes(stage: &Stage, member: &Member, all: &BTreeSet<Place>, committed: i64) -> Result<()> {
     let end = committed + 5;
