@@ -11,6 +11,9 @@ use crate::types::Offset;
 const TABLES: usize = 256;
 /// Slots of a table that has just got its first key.
 const FIRST_SLOTS: usize = 16;
+/// A table that may still grow does so when this part of it is used: beyond, a key that is not
+/// there is looked for in dozens of slots.
+const GROW_AT: f64 = 0.75;
 /// Bytes of a slot.
 const SLOT: usize = size_of::<Slot>();
 
@@ -126,15 +129,19 @@ impl Table {
 
     /// Whether there is a slot for one more key, after growing if need be.
     fn make_room(&mut self, max_slots: usize, load_factor: f64) -> bool {
-        let fits = |slots: usize| self.used < (slots as f64 * load_factor) as usize;
-        if fits(self.slots.len()) {
+        let fits = |slots: usize, part: f64| self.used < (slots as f64 * part) as usize;
+        let part = match self.slots.len() < max_slots {
+            true => load_factor.min(GROW_AT),
+            false => load_factor,
+        };
+        if fits(self.slots.len(), part) {
             return true;
         }
         let more = self.slots.len() + self.slots.len() / 2;
         let wanted = more.max(FIRST_SLOTS).min(max_slots);
         // The smallest tables hold one key at least, or no round would ever end.
         let is_first = self.used == 0 && self.slots.is_empty();
-        if wanted <= self.slots.len() || !(fits(wanted) || is_first) {
+        if wanted <= self.slots.len() || !(fits(wanted, load_factor) || is_first) {
             return false;
         }
         let slots = std::mem::replace(&mut self.slots, vec![Slot::default(); wanted]);
