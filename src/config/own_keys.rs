@@ -12,7 +12,7 @@ keys! { pub const KEYS:
     Honoured Boolean "server.dev" = "false", Any, ReadOnly:
         "The development profile, also `--dev`: small segments are allowed, groups form without delay.";
     Honoured Long "memory.limit" = null, AtLeast(16777216), ReadOnly:
-        "How much memory the broker plans with, in bytes: an eighth of it may hold answers on their way to slow readers, a quarter requests (`queued.max.request.bytes` for another size), up to their caps of 256 and 512 MiB. Unset, the limit of the control group, else the memory of the machine.";
+        "How much memory the broker plans with, in bytes: an eighth of it may hold answers on their way to slow readers, another eighth the state of groups, a quarter requests (`queued.max.request.bytes` for another size), up to their caps of 256, 256 and 512 MiB. Unset, the limit of the control group, else the memory of the machine.";
     Honoured String "logging.level" = "info", OneOf(&["error", "warn", "info", "debug", "trace"]), ReadOnly:
         "How much is logged.";
     Honoured Boolean "storage.durable" = "false", Any, ReadOnly:

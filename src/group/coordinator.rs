@@ -8,7 +8,8 @@ use super::command::{
     Command, Commit, CommittedTopic, DeleteOffsets, DeletedTopic, Description, FetchOffsets,
     FetchedTopic, Heartbeat, Join, Joined, Leave, Left, Listed, Reply, Sync, Synced,
 };
-use super::{GroupShard, Settings};
+use super::{GroupMemory, GroupShard, Settings};
+use crate::budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::Pending;
@@ -77,7 +78,9 @@ impl GroupCoordinator {
     /// The machine gives no thread.
     pub fn new(config: &Config, clock: Clock) -> io::Result<GroupCoordinator> {
         let settings = Settings::of(config);
-        let make = move || GroupShard::new(settings);
+        let memory_limit = config.memory_limit.unwrap_or_else(budget::memory_limit);
+        let memory = GroupMemory::of(memory_limit);
+        let make = move || GroupShard::new(settings, memory.clone());
         let codec = config.groups.offsets_topic_compression_codec;
         let codec = Codec::from_id(codec).unwrap_or(Codec::None);
         let runtime = Runtime::new(CONSUMER_OFFSETS, codec, clock, make)?;

@@ -8,6 +8,7 @@
 pub mod classic;
 pub mod command;
 pub mod coordinator;
+mod memory;
 pub mod offsets;
 pub mod records;
 mod shard;
@@ -17,5 +18,6 @@ mod turn;
 #[cfg(test)]
 mod scenarios;
 
+pub use memory::GroupMemory;
 pub use shard::GroupShard;
 pub use turn::{Settings, Turn};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{CommitTopic, CommittedTopic, FetchedTopic};
+use super::memory;
 use super::records::{Committed, GroupRecord};
 use crate::error::ResponseError;
 use crate::types::Millis;
@@ -12,6 +13,8 @@ use crate::types::Millis;
 #[derive(Clone, Debug, Default)]
 pub struct Offsets {
     topics: BTreeMap<Arc<str>, BTreeMap<i32, Committed>>,
+    count: usize,
+    metadata_bytes: usize,
 }
 
 impl Offsets {
@@ -20,17 +23,30 @@ impl Offsets {
     }
 
     pub fn len(&self) -> usize {
-        self.topics.values().map(BTreeMap::len).sum()
+        self.count
+    }
+
+    /// What they take in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.count * memory::OFFSET + self.metadata_bytes
     }
 
     pub fn put(&mut self, topic: Arc<str>, partition: i32, committed: Committed) {
+        self.count += 1;
+        self.metadata_bytes += committed.metadata.len();
         let partitions = self.topics.entry(topic).or_default();
-        partitions.insert(partition, committed);
+        if let Some(before) = partitions.insert(partition, committed) {
+            self.count -= 1;
+            self.metadata_bytes -= before.metadata.len();
+        }
     }
 
     pub fn remove(&mut self, topic: &str, partition: i32) {
         if let Some(partitions) = self.topics.get_mut(topic) {
-            partitions.remove(&partition);
+            if let Some(removed) = partitions.remove(&partition) {
+                self.count -= 1;
+                self.metadata_bytes -= removed.metadata.len();
+            }
             if partitions.is_empty() {
                 self.topics.remove(topic);
             }

@@ -1,15 +1,14 @@
 //! All groups of one partition of `__consumer_offsets`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-use hashbrown::HashMap;
 
 use super::classic::ClassicGroup;
 use super::command::{
     Command, Commit, CommittedTopic, DeleteOffsets, DeletedTopic, FetchOffsets, FetchedTopic,
     Heartbeat, Join, Joined, Leave, Left, Reply, Sync,
 };
+use super::memory::{self, GroupMemory};
 use super::offsets::{self, Offsets};
 use super::records::{Committed, GroupRecord};
 use super::turn::batch_size;
@@ -21,6 +20,9 @@ use crate::types::Millis;
 /// See the module.
 pub struct GroupShard {
     settings: Settings,
+    memory: GroupMemory,
+    /// What its groups take of that.
+    bytes: usize,
     groups: HashMap<Arc<str>, Group>,
     /// When something may be due in a group, by steady time.
     deadlines: BTreeSet<(Millis, Arc<str>)>,
@@ -33,6 +35,8 @@ struct Group {
     offsets: Offsets,
     /// Its place in `deadlines`.
     deadline: Millis,
+    /// Its part of the shard's bytes.
+    bytes: usize,
 }
 
 impl Group {
@@ -41,18 +45,27 @@ impl Group {
             classic,
             offsets: Offsets::default(),
             deadline: Millis::MAX,
+            bytes: 0,
         }
     }
 }
 
 impl GroupShard {
-    pub fn new(settings: Settings) -> GroupShard {
+    pub fn new(settings: Settings, memory: GroupMemory) -> GroupShard {
         GroupShard {
             settings,
+            memory,
+            bytes: 0,
             groups: HashMap::new(),
             deadlines: BTreeSet::new(),
             next_cleanup: Millis::MAX,
         }
+    }
+}
+
+impl Drop for GroupShard {
+    fn drop(&mut self) {
+        self.memory.changed(self.bytes, 0);
     }
 }
 
@@ -136,17 +149,21 @@ impl Machine for GroupShard {
                 if let Some(group) = self.groups.get_mut(&group) {
                     group.offsets.remove(&topic, partition);
                 }
+                self.count(&group);
             }
             GroupRecord::Group {
                 group: id,
                 value: Some(value),
-            } => match self.groups.get_mut(&id) {
-                Some(group) => group.classic.apply(value),
-                None => {
-                    let group = Group::new(ClassicGroup::of_value(id.clone(), value));
-                    self.groups.insert(id, group);
+            } => {
+                match self.groups.get_mut(&id) {
+                    Some(group) => group.classic.apply(value),
+                    None => {
+                        let group = Group::new(ClassicGroup::of_value(id.clone(), value));
+                        self.groups.insert(id.clone(), group);
+                    }
                 }
-            },
+                self.count(&id);
+            }
             GroupRecord::Group { group, value: None } => self.forget(&group),
         }
     }
@@ -161,7 +178,7 @@ impl Machine for GroupShard {
                 group.classic.start_sessions(&turn);
                 group.classic.shrink_to_fit(&mut turn);
             }
-            self.note_deadline(&id);
+            self.settle(&id);
         }
         turn.outcome
     }
@@ -183,7 +200,7 @@ impl Machine for GroupShard {
                 group.deadline = Millis::MAX;
                 group.classic.expire(&mut turn);
             }
-            self.note_deadline(&id);
+            self.settle(&id);
         }
         if now.steady >= self.next_cleanup {
             self.next_cleanup = now.steady + settings.offsets_retention_check_interval_ms;
@@ -202,6 +219,12 @@ impl GroupShard {
             let refusal = Joined::refused(ResponseError::UnknownMemberId, join.member_id);
             return turn.reply(ticket, Reply::Join(refusal));
         }
+        let known = self.groups.get(&id);
+        let returns = known.is_some_and(|known| known.classic.knows(&join));
+        if !returns && self.memory.is_exhausted() {
+            let error = ResponseError::CoordinatorNotAvailable;
+            return turn.reply(ticket, Reply::Join(Joined::refused(error, "")));
+        }
         let group = self.groups.entry(id.clone());
         let group =
             group.or_insert_with(|| Group::new(ClassicGroup::new(id.clone(), Some(turn.now.wall))));
@@ -211,7 +234,7 @@ impl GroupShard {
             let record = group.classic.creation_record();
             turn.write(record);
         }
-        self.note_deadline(&id);
+        self.settle(&id);
     }
 
     fn sync(&mut self, sync: Sync, ticket: Ticket, turn: &mut Turn) {
@@ -220,7 +243,7 @@ impl GroupShard {
             Some(group) => group.classic.sync(sync, ticket, turn),
             None => turn.reply(ticket, Reply::Sync(Err(ResponseError::UnknownMemberId))),
         }
-        self.note_deadline(&id);
+        self.settle(&id);
     }
 
     fn heartbeat(&mut self, beat: &Heartbeat, turn: &Turn) -> Result<(), ResponseError> {
@@ -243,7 +266,7 @@ impl GroupShard {
                 unknown.collect()
             }
         };
-        self.note_deadline(&leave.group);
+        self.settle(&leave.group);
         left
     }
 
@@ -267,17 +290,32 @@ impl GroupShard {
             return;
         };
         self.deadlines.remove(&(group.deadline, id.clone()));
-        match group.offsets.is_empty() {
-            true => drop(self.groups.remove(id)),
-            false => {
-                group.deadline = Millis::MAX;
-                group.classic = ClassicGroup::new(id.clone(), None);
-            }
+        if group.offsets.is_empty() {
+            self.memory.changed(group.bytes, 0);
+            self.bytes -= group.bytes;
+            self.groups.remove(id);
+        } else {
+            group.deadline = Millis::MAX;
+            group.classic = ClassicGroup::new(id.clone(), None);
+            self.count(id);
         }
     }
 
-    /// Moves the group to where its next deadline stands, if that has come nearer.
-    fn note_deadline(&mut self, id: &Arc<str>) {
+    /// What the group takes in memory has changed.
+    fn count(&mut self, id: &Arc<str>) {
+        if let Some(group) = self.groups.get_mut(id) {
+            let now = memory::GROUP + group.classic.bytes() + group.offsets.bytes();
+            let before = std::mem::replace(&mut group.bytes, now);
+            self.memory.changed(before, now);
+            self.bytes += now;
+            self.bytes -= before;
+        }
+    }
+
+    /// After every change: moves the group to where its next deadline stands, if that has come
+    /// nearer, and counts it.
+    fn settle(&mut self, id: &Arc<str>) {
+        self.count(id);
         let Some(group) = self.groups.get_mut(id) else {
             return;
         };
@@ -299,10 +337,11 @@ impl GroupShard {
         partition: i32,
         committed: Committed,
     ) {
-        let group = self.groups.entry(group).or_insert_with_key(|id| {
+        let known = self.groups.entry(group.clone()).or_insert_with_key(|id| {
             Group::new(ClassicGroup::new(id.clone(), Some(committed.committed_at)))
         });
-        group.offsets.put(topic, partition, committed);
+        known.offsets.put(topic, partition, committed);
+        self.count(&group);
     }
 
     fn commit(
@@ -312,6 +351,9 @@ impl GroupShard {
     ) -> Result<Vec<CommittedTopic>, ResponseError> {
         match self.groups.get_mut(&commit.group) {
             Some(group) => group.classic.check_commit(&commit, turn)?,
+            None if commit.generation < 0 && self.memory.is_exhausted() => {
+                return Err(ResponseError::CoordinatorNotAvailable);
+            }
             None if commit.generation < 0 => {}
             None if commit.knows_group_id_not_found => return Err(ResponseError::GroupIdNotFound),
             None => return Err(ResponseError::IllegalGeneration),

@@ -39,6 +39,14 @@ impl ClassicGroup {
         }
     }
 
+    /// Whether a member comes back, under its id or its instance id.
+    pub fn knows(&self, join: &Join) -> bool {
+        let instance_id = join.instance_id.as_deref();
+        self.members.contains_key(&*join.member_id)
+            || self.pending_joins.contains_key(&*join.member_id)
+            || instance_id.is_some_and(|id| self.static_members.contains_key(id))
+    }
+
     /// R106: who waits already may stay. While members join, those count that have joined, so that
     /// the last to come back are the ones who find no room.
     fn has_room_for(&self, member_id: &str, max_size: usize) -> bool {
@@ -157,7 +165,9 @@ impl ClassicGroup {
     /// The member's new wishes; `parked` is its JoinGroup that waits from now on.
     fn update(&mut self, id: &str, join: Join, parked: Option<Ticket>, turn: &mut Turn) {
         let member = self.members.get_mut(id).expect("checked by the caller");
+        self.member_bytes -= member.bytes();
         let old = std::mem::replace(&mut member.protocols, join.protocols.clone());
+        self.member_bytes += member.bytes();
         member.rebalance_timeout_ms = join.rebalance_timeout_ms;
         member.session_timeout_ms = join.session_timeout_ms;
         let overtaken = std::mem::replace(&mut member.awaiting_join, parked);

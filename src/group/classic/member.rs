@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::coordinator::machine::Ticket;
 use crate::group::command::{DescribedMember, JoinedMember, Protocol};
+use crate::group::memory;
 use crate::group::records::MemberValue;
 use crate::types::Millis;
 
@@ -31,6 +32,20 @@ pub struct Member {
 }
 
 impl Member {
+    /// What it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let instance_id = self.instance_id.as_ref().map_or(0, |id| id.len());
+        let protocols = self.protocols.iter();
+        let protocols = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
+        memory::MEMBER
+            + self.id.len()
+            + instance_id
+            + self.client_id.len()
+            + self.client_host.len()
+            + protocols.sum::<usize>()
+            + self.assignment.len()
+    }
+
     pub fn metadata(&self, protocol: Option<&str>) -> Bytes {
         let named = self.protocols.iter().find(|p| Some(&*p.name) == protocol);
         named.map(|p| p.metadata.clone()).unwrap_or_default()

@@ -17,16 +17,15 @@ mod member;
 mod rebalance;
 mod sync;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
-
 pub use member::Member;
 
 use super::Turn;
 use super::command::{Description, Listed, Protocol};
+use super::memory;
 use super::records::{GroupRecord, GroupValue};
 use super::subscription;
 use crate::types::Millis;
@@ -73,6 +72,8 @@ pub struct ClassicGroup {
     pending_syncs: BTreeSet<Arc<str>>,
     /// Members with a parked JoinGroup.
     awaiting_joins: usize,
+    /// What the members take in memory.
+    member_bytes: usize,
     /// How many members name a protocol.
     votes: HashMap<String, usize>,
     /// Of protocol type `consumer`, where every member's metadata could be read.
@@ -111,6 +112,7 @@ impl ClassicGroup {
             pending_joins: BTreeMap::new(),
             pending_syncs: BTreeSet::new(),
             awaiting_joins: 0,
+            member_bytes: 0,
             votes: HashMap::new(),
             subscribed: None,
             initial_delay: None,
@@ -156,6 +158,8 @@ impl ClassicGroup {
         }
         for written in value.members {
             if let Some(member) = self.members.get_mut(&written.id) {
+                self.member_bytes += written.assignment.len();
+                self.member_bytes -= member.assignment.len();
                 member.assignment = written.assignment;
             }
         }
@@ -189,6 +193,12 @@ impl ClassicGroup {
 
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// What the group takes in memory, about; of members those that are in a generation at rest and
+    /// those that join count alike.
+    pub fn bytes(&self) -> usize {
+        self.member_bytes + self.pending_joins.len() * memory::PENDING
     }
 
     pub fn is_empty(&self) -> bool {
@@ -287,6 +297,7 @@ impl ClassicGroup {
                 .insert(instance.clone(), member.id.clone());
         }
         self.count_votes(&member.protocols, 1);
+        self.member_bytes += member.bytes();
         self.awaiting_joins += usize::from(member.awaiting_join.is_some());
         self.pending_joins.remove(&member.id);
         self.leader.get_or_insert_with(|| member.id.clone());
@@ -300,6 +311,7 @@ impl ClassicGroup {
         self.pending_syncs.remove(id);
         let member = self.members.remove(id)?;
         self.count_votes(&member.protocols, -1);
+        self.member_bytes -= member.bytes();
         self.awaiting_joins -= usize::from(member.awaiting_join.is_some());
         if let Some(instance) = &member.instance_id {
             self.static_members.remove(instance);
@@ -312,10 +324,10 @@ impl ClassicGroup {
 
     fn count_votes(&mut self, protocols: &[Protocol], change: isize) {
         for protocol in protocols {
-            let count = self.votes.entry_ref(protocol.name.as_str()).or_insert(0);
+            let count = self.votes.entry(protocol.name.clone()).or_insert(0);
             *count = count.saturating_add_signed(change);
             if *count == 0 {
-                self.votes.remove(protocol.name.as_str());
+                self.votes.remove(&protocol.name);
             }
         }
     }

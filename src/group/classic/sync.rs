@@ -1,15 +1,14 @@
 //! SyncGroup (R110): the leader's word becomes everybody's share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-
-use bytes::Bytes;
-use hashbrown::HashMap;
 
 use super::{ClassicGroup, State};
 use crate::coordinator::machine::Ticket;
 use crate::error::ResponseError;
 use crate::group::Turn;
 use crate::group::command::{Reply, Sync, Synced};
+use bytes::Bytes;
 
 impl ClassicGroup {
     /// The reply may leave now or when the leader has spoken.
@@ -102,6 +101,7 @@ impl ClassicGroup {
             self.renew(&id, turn);
         }
         for member in self.members.values_mut() {
+            self.member_bytes -= member.assignment.len();
             member.assignment = Bytes::new();
         }
     }

@@ -3,6 +3,7 @@
 
 mod joining;
 mod leaving;
+mod memory;
 mod offsets;
 mod play;
 mod replaying;

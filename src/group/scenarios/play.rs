@@ -10,7 +10,7 @@ use crate::coordinator::machine::{LogRecord, Machine, Now, Outcome, Ticket};
 use crate::error::ResponseError;
 use crate::group::command::*;
 use crate::group::records::GroupRecord;
-use crate::group::{GroupShard, Settings};
+use crate::group::{GroupMemory, GroupShard, Settings};
 use crate::types::Millis;
 
 pub const SETTINGS: Settings = Settings {
@@ -31,6 +31,7 @@ pub fn play(story: &str) -> String {
 
 pub struct Play {
     settings: Settings,
+    pub memory: GroupMemory,
     shard: GroupShard,
     /// Everything written, as it lies in the log.
     log: Vec<(Vec<u8>, Option<Vec<u8>>)>,
@@ -72,9 +73,14 @@ impl<'a> Options<'a> {
 
 impl Play {
     pub fn new(settings: Settings) -> Play {
+        Play::within(settings, GroupMemory::limited(usize::MAX))
+    }
+
+    pub fn within(settings: Settings, memory: GroupMemory) -> Play {
         let mut play = Play {
             settings,
-            shard: GroupShard::new(settings),
+            shard: GroupShard::new(settings, memory.clone()),
+            memory,
             log: Vec::new(),
             tickets: 0,
             ids: 0,
@@ -267,7 +273,7 @@ impl Play {
     }
 
     fn restart(&mut self) -> String {
-        self.shard = GroupShard::new(self.settings);
+        self.shard = GroupShard::new(self.settings, self.memory.clone());
         for (key, value) in &self.log {
             let record = GroupRecord::decode(key, value.as_deref()).expect("our own");
             self.shard.apply(record.expect("a known kind"));
