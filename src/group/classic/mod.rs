@@ -332,8 +332,9 @@ impl ClassicGroup {
         }
     }
 
+    /// All may be nobody: the last member has left, and somebody who was named is waited for.
     fn is_supported_by_all(&self, protocol: &str) -> bool {
-        self.votes.get(protocol) == Some(&self.members.len())
+        self.votes.get(protocol).copied().unwrap_or(0) == self.members.len()
     }
 
     /// Whether a member of this kind fits to those that are there (R106).

@@ -228,6 +228,28 @@ fn r106_who_was_named_and_does_not_come_holds_a_rebalance_up_for_a_session_only(
 }
 
 #[test]
+fn r106_a_rebalance_that_waits_for_somebody_who_was_named_alone_takes_newcomers() {
+    let subject = subject();
+    let group = unused_name("r106");
+    let mut members = stable(&subject, &group, 1);
+    let mut named = Member::new(&subject, &group);
+    named.be_named();
+    let parked = members[0].send_join();
+    named.aside.await_state(&group, "PreparingRebalance");
+    // With its only member leaves everybody whose protocols a newcomer would have to fit to.
+    assert_eq!(members[0].leave(), 0);
+    assert_eq!(members[0].joined(parked).error_code, 25);
+    let mut newcomer = Member::new(&subject, &group).speaking("consumer", &[("other", b"m")]);
+    let first = newcomer.send_join();
+    newcomer.client.expect_silence();
+    named.offer(&[("other", b"m")]);
+    let answer = named.join();
+    assert_eq!((answer.error_code, answer.generation_id), (0, 2));
+    let answer = newcomer.joined(first);
+    assert_eq!((answer.error_code, answer.generation_id), (0, 2));
+}
+
+#[test]
 fn r107_only_the_leader_gets_the_member_list() {
     let subject = subject();
     for version in 0..=9 {
