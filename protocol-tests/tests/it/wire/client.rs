@@ -179,6 +179,18 @@ impl Client {
         assert!(matches!(peeked, Ok(1)), "no answer: {peeked:?}");
     }
 
+    /// Whether an answer begins to come within a while.
+    pub fn answers_within(&mut self, a_while: Duration) -> bool {
+        self.stream
+            .set_read_timeout(Some(a_while))
+            .expect("not zero");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("not zero");
+        matches!(peeked, Ok(1))
+    }
+
     /// Neither an answer nor a close for a while.
     #[track_caller]
     pub fn expect_silence(&mut self) {

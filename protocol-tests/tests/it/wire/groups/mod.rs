@@ -16,6 +16,7 @@ mod restarting;
 mod statics;
 mod stored;
 mod syncing;
+mod walks;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
