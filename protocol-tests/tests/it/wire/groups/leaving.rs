@@ -176,6 +176,24 @@ fn r112_a_leave_while_a_join_of_the_same_member_is_parked_answers_that_join() {
 }
 
 #[test]
+fn r112_a_leave_while_a_sync_of_the_same_member_is_parked_answers_that_sync() {
+    let subject = subject();
+    let group = unused_name("r112");
+    let mut members: Vec<Member> = (0..2).map(|_| Member::new(&subject, &group)).collect();
+    join_together(&mut members);
+    let parked = members[1].send_sync(&[]);
+    members[1].client.expect_silence();
+    assert_eq!(members[1].leave(), 0);
+    // Kafka forgets it (deliberate).
+    if subject.differs(true, false) {
+        assert_eq!(members[1].synced(parked).error_code, 25);
+    } else {
+        members[1].client.expect_silence();
+    }
+    assert_eq!(members[0].heartbeat(), 27);
+}
+
+#[test]
 fn r112_v5_takes_a_reason() {
     let subject = subject();
     let group = unused_name("r112");
