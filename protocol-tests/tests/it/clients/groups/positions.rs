@@ -1,13 +1,14 @@
 //! Where members read, and what they commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
+use protocol_tests::stopwatch::Stopwatch;
 
 use super::member::{Member, each};
 use super::program::Place;
-use super::{NotApplicable, Stage};
+use super::{NotApplicable, PATIENCE, Stage};
 
 /// A paused partition brings nothing until it is resumed, while the member and its other partitions
 /// go on.
@@ -164,8 +165,16 @@ pub fn restart(stage: &Stage, restart: &mut dyn FnMut() -> Result<()>) -> Result
     // Some more than once, if the client joins again when its connection is lost.
     member.reads_at_last(&each(&all, 5..10))?;
     member.owns(&all)?;
-    member.settle()?;
-    stage.cluster.await_committed(&stage.name(), &all, 10)?;
+    // sarama tells nobody of a commit that its lost connection has taken along.
+    let waiting = Stopwatch::start();
+    let wanted: BTreeMap<Place, i64> = all.iter().map(|place| (place.clone(), 10)).collect();
+    while stage.cluster.committed(&stage.name())? != wanted {
+        ensure!(
+            waiting.elapsed() < PATIENCE,
+            "still not committed: {wanted:?}"
+        );
+        member.settle()?;
+    }
     if !is_told {
         member.close()?;
         return Ok("commits by itself".to_owned());
