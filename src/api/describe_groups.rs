@@ -2,6 +2,8 @@
 //! operations (KIP-430), v4 static members (KIP-345), v6 an error for groups that do not exist
 //! (KIP-1043). All operations are authorized while there is no authorizer.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
@@ -23,7 +25,9 @@ pub fn handle(cx: &RequestContext, request: DescribeGroupsRequest) -> Outcome {
         true => ALL_GROUP_OPERATIONS,
         false => OPERATIONS_NOT_ASKED,
     };
-    let ids = request.groups;
+    // Once each: an answer must not be larger than what there is.
+    let (mut ids, mut seen) = (request.groups, HashSet::new());
+    ids.retain(|id| seen.insert(id.to_string()));
     let asked = ids
         .iter()
         .map(|id| cx.shared.groups.describe(shared(&id.0)));

@@ -4,6 +4,7 @@
 //! epoch are ignored, as Kafka does for classic groups. There are no transactional commits yet:
 //! every offset is stable.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -37,9 +38,7 @@ fn one(cx: &RequestContext, request: OffsetFetchRequest) -> Outcome {
     let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
     let topics = request.topics.map(|topics| -> AskedTopics {
         let topics = topics.into_iter();
-        topics
-            .map(|topic| (shared(&topic.name.0), topic.partition_indexes))
-            .collect()
+        once(topics.map(|topic| (shared(&topic.name.0), topic.partition_indexes)))
     });
     let fetch = FetchOffsets {
         group: shared(&request.group_id.0),
@@ -71,6 +70,17 @@ fn one(cx: &RequestContext, request: OffsetFetchRequest) -> Outcome {
     })
 }
 
+/// A partition asked for again is not answered again: its metadata may be long, and an answer must
+/// not be larger than what has been committed.
+fn once(topics: impl Iterator<Item = (Arc<str>, Vec<i32>)>) -> AskedTopics {
+    let mut seen: HashSet<(Arc<str>, i32)> = HashSet::new();
+    let once = topics.map(|(topic, mut partitions)| {
+        partitions.retain(|index| seen.insert((topic.clone(), *index)));
+        (topic, partitions)
+    });
+    once.collect()
+}
+
 fn nothing(asked: AskedTopics) -> Vec<FetchedTopic> {
     let topics = asked.into_iter().map(|(topic, partitions)| FetchedTopic {
         topic,
@@ -91,7 +101,9 @@ fn old_partition(
     let answered = OffsetFetchResponsePartition::default()
         .with_partition_index(index)
         .with_committed_offset(committed.as_ref().map_or(-1, |committed| committed.offset))
-        .with_metadata(Some(text(committed.map_or("".into(), |c| c.metadata))))
+        .with_metadata(Some(text(
+            committed.map_or("".into(), |c| c.metadata).as_ref(),
+        )))
         .with_error_code(error.map_or(0, |error| error.code()));
     match version {
         FIRST_VERSION_WITH_LEADER_EPOCH.. => answered.with_committed_leader_epoch(epoch),
@@ -101,13 +113,14 @@ fn old_partition(
 
 fn many(cx: &RequestContext, groups: Vec<OffsetFetchRequestGroup>) -> Outcome {
     let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
-    let (mut ids, mut asked) = (Vec::new(), Vec::new());
+    let (mut ids, mut asked, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for group in groups {
+        if !seen.insert(group.group_id.to_string()) {
+            continue;
+        }
         let topics = group.topics.map(|topics| {
             let topics = topics.into_iter();
-            topics
-                .map(|topic| (shared(&topic.name.0), topic.partition_indexes))
-                .collect()
+            once(topics.map(|topic| (shared(&topic.name.0), topic.partition_indexes)))
         });
         asked.push(cx.shared.groups.fetch(FetchOffsets {
             group: shared(&group.group_id.0),
@@ -137,7 +150,7 @@ fn respond(
                 Some(committed) => answered
                     .with_committed_offset(committed.offset)
                     .with_committed_leader_epoch(committed.leader_epoch)
-                    .with_metadata(Some(text(committed.metadata))),
+                    .with_metadata(Some(text(&*committed.metadata))),
                 None => answered
                     .with_committed_offset(-1)
                     .with_metadata(Some(text(""))),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -229,7 +230,7 @@ impl<M: Machine> Inner<M> {
         };
         slot.armed.store(Millis::MAX, Ordering::SeqCst);
         if slot.shard.begin_loading() {
-            return self.load(slot);
+            self.load(slot.clone());
         }
         slot.shard.push_expire();
         let after = slot.shard.run();
@@ -290,7 +291,9 @@ impl<M: Machine> Inner<M> {
             let Some(slot) = slot else {
                 return;
             };
-            let after = slot.shard.load((self.make)());
+            // What was read may come from anybody who wrote into the topic: no thread is lost to it.
+            let load = AssertUnwindSafe(|| slot.shard.load((self.make)()));
+            let after = catch_unwind(load).unwrap_or_else(|_| slot.shard.give_up());
             self.arrange(&slot, after);
             slot.settled.send_replace(true);
         }

@@ -8,6 +8,7 @@
 //! machine is dropped, who waits hears NOT_COORDINATOR, and a new machine replays the log.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::oneshot;
@@ -61,6 +62,9 @@ pub struct Shard<M: Machine> {
     clock: Clock,
     queue: Mutex<VecDeque<Job<M>>>,
     core: Mutex<Core<M>>,
+    /// The code of [`Core::refusal`], 0 for none: asked without the core, whose holder must be one
+    /// that runs jobs.
+    refusal: AtomicI16,
 }
 
 impl<M: Machine> Shard<M> {
@@ -71,6 +75,7 @@ impl<M: Machine> Shard<M> {
             clock,
             queue: Mutex::default(),
             core: Mutex::new(Core::loading()),
+            refusal: AtomicI16::new(ResponseError::CoordinatorLoadInProgress.code()),
         }
     }
 
@@ -107,7 +112,7 @@ impl<M: Machine> Shard<M> {
             let mut core = match self.core.try_lock() {
                 Ok(core) => core,
                 Err(TryLockError::WouldBlock) => return after,
-                Err(TryLockError::Poisoned(_)) => self.lock_core(),
+                Err(TryLockError::Poisoned(poisoned)) => self.recover(poisoned.into_inner()),
             };
             loop {
                 let jobs: Vec<Job<M>> = {
@@ -121,6 +126,7 @@ impl<M: Machine> Shard<M> {
                 self.run_jobs(&mut core, jobs);
             }
             after = core.after_run();
+            self.tell(&core);
             drop(core);
             // A job that came between the last look and the unlocking found the machine taken.
             if lock(&self.queue).is_empty() {
@@ -129,16 +135,26 @@ impl<M: Machine> Shard<M> {
         }
     }
 
+    /// Whoever locks it this way calls [`Shard::run`] afterwards: a job that came meanwhile found the
+    /// machine taken.
+    fn lock_core(&self) -> MutexGuard<'_, Core<M>> {
+        let locked = self.core.lock();
+        locked.unwrap_or_else(|poisoned| self.recover(poisoned.into_inner()))
+    }
+
     /// A machine that panicked is in nobody knows what state: it is dropped like one whose append
     /// failed.
-    fn lock_core(&self) -> MutexGuard<'_, Core<M>> {
-        self.core.lock().unwrap_or_else(|poisoned| {
-            self.core.clear_poison();
-            let mut core = poisoned.into_inner();
-            let retry_at = self.clock.monotonic_ms() + RELOAD_PAUSE_MS;
-            core.fail(ResponseError::NotCoordinator, retry_at);
-            core
-        })
+    fn recover<'a>(&'a self, mut core: MutexGuard<'a, Core<M>>) -> MutexGuard<'a, Core<M>> {
+        self.core.clear_poison();
+        let retry_at = self.clock.monotonic_ms() + RELOAD_PAUSE_MS;
+        core.fail(ResponseError::NotCoordinator, retry_at);
+        self.tell(&core);
+        core
+    }
+
+    fn tell(&self, core: &Core<M>) {
+        let code = core.refusal().map_or(0, |error| error.code());
+        self.refusal.store(code, Ordering::SeqCst);
     }
 
     fn run_jobs(&self, core: &mut Core<M>, jobs: Vec<Job<M>>) {
@@ -267,10 +283,8 @@ impl<M: Machine> Shard<M> {
         crash_point("coordinator.loaded");
         let now = self.now();
         let mut core = self.lock_core();
-        if !matches!(core.state, State::Loading) {
-            return core.after_run();
-        }
         match replayed {
+            _ if !matches!(core.state, State::Loading) => {}
             Ok(replayed) => {
                 tracing::debug!(partition = %self.partition.name, records = replayed.records,
                     ms = now.steady - began, "a coordinator has loaded its log");
@@ -291,10 +305,20 @@ impl<M: Machine> Shard<M> {
                 core.fail(ResponseError::NotCoordinator, Millis::MAX);
             }
         }
-        core.after_run()
+        drop(core);
+        self.run()
+    }
+
+    /// The log makes the machine panic: there is no use in reading it again.
+    pub fn give_up(&self) -> AfterRun {
+        let mut core = self.lock_core();
+        core.fail(ResponseError::NotCoordinator, Millis::MAX);
+        drop(core);
+        self.run()
     }
 
     /// A machine is wanted again: true once after each failure that may have passed.
+    /// [`Shard::run`] has to follow.
     pub fn begin_loading(&self) -> bool {
         let mut core = self.lock_core();
         let now = self.clock.monotonic_ms();
@@ -307,13 +331,15 @@ impl<M: Machine> Shard<M> {
 
     /// Why commands are refused now, if they are.
     pub fn refusal(&self) -> Option<ResponseError> {
-        self.lock_core().refusal()
+        ResponseError::try_from_code(self.refusal.load(Ordering::SeqCst))
     }
 
     /// This broker leads the partition no longer.
     pub fn resign(&self) {
         let mut core = self.lock_core();
         core.drop_machine(State::Resigned, ResponseError::NotCoordinator);
+        drop(core);
+        self.run();
     }
 }
 

@@ -10,6 +10,9 @@ pub const GROUP: usize = 600;
 pub const MEMBER: usize = 500;
 pub const PENDING: usize = 100;
 pub const OFFSET: usize = 100;
+/// A protocol that a member names, and a topic that one subscribes to, without their texts.
+pub const PROTOCOL: usize = 80;
+pub const TOPIC: usize = 80;
 
 const SHARE_MAX: usize = 256 << 20;
 

@@ -44,7 +44,7 @@ pub struct Committed {
     pub offset: i64,
     /// −1: not known.
     pub leader_epoch: i32,
-    pub metadata: Box<str>,
+    pub metadata: Arc<str>,
     /// Wall time in ms.
     pub committed_at: Millis,
     /// Wall time in ms; `None` leaves it to `offsets.retention.minutes`.

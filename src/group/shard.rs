@@ -171,7 +171,9 @@ impl Machine for GroupShard {
     fn loaded(&mut self, now: Now) -> Outcome<Self> {
         let settings = self.settings;
         let mut turn = Turn::new(now, &settings);
-        self.next_cleanup = now.steady + settings.offsets_retention_check_interval_ms;
+        self.next_cleanup = now
+            .steady
+            .saturating_add(settings.offsets_retention_check_interval_ms);
         let ids: Vec<Arc<str>> = self.groups.keys().cloned().collect();
         for id in ids {
             if let Some(group) = self.groups.get_mut(&id) {
@@ -203,7 +205,9 @@ impl Machine for GroupShard {
             self.settle(&id);
         }
         if now.steady >= self.next_cleanup {
-            self.next_cleanup = now.steady + settings.offsets_retention_check_interval_ms;
+            self.next_cleanup = now
+                .steady
+                .saturating_add(settings.offsets_retention_check_interval_ms);
             self.remove_expired(&mut turn);
         }
         turn.outcome
@@ -367,8 +371,8 @@ impl GroupShard {
             commit.retention_ms.map(|ms| now.saturating_add(ms)),
         );
         if batch_size(&records) > turn.settings.max_batch_bytes {
-            // Kafka: RECORD_TOO_LARGE of the append.
-            return Err(ResponseError::InvalidCommitOffsetSize);
+            // Kafka: CoordinatorOperationExceptionHelper, of the append's MESSAGE_TOO_LARGE.
+            return Err(ResponseError::UnknownServerError);
         }
         turn.outcome.records = records;
         Ok(answers)
@@ -429,7 +433,7 @@ impl GroupShard {
                     // An expiry of its own counts whether or not it is in use, once it may expire.
                     Some(idle_since) => match committed.expires_at {
                         Some(expires_at) => now >= expires_at,
-                        None => now - idle_since >= retention_ms,
+                        None => now.saturating_sub(idle_since) >= retention_ms,
                     },
                     None => false,
                 }

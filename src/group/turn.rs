@@ -8,6 +8,9 @@ use crate::coordinator::machine::{Now, Outcome, Ticket};
 use crate::error::ResponseError;
 use crate::types::Millis;
 
+/// Kafka's clients take no longer one, in characters (JoinGroupRequest.validateGroupInstanceId).
+const INSTANCE_ID_MAX: usize = 4 * 249;
+
 /// What groups are judged by. Fields bear the names of Kafka's keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -49,6 +52,11 @@ impl Settings {
     pub fn check_join(&self, join: &Join) -> Result<(), ResponseError> {
         if join.group.is_empty() {
             return Err(ResponseError::InvalidGroupId);
+        }
+        let instance_id = join.instance_id.as_ref();
+        if instance_id.is_some_and(|id| id.len() > INSTANCE_ID_MAX) {
+            // A member id is made of it and has to fit into a string of the protocol.
+            return Err(ResponseError::InvalidRequest);
         }
         let allowed = self.min_session_timeout_ms..=self.max_session_timeout_ms;
         match allowed.contains(&join.session_timeout_ms) {

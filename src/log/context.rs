@@ -1,7 +1,7 @@
 //! What all logs of one log directory share, and the switch that takes one log out of service.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 
 use crate::log::Error;
@@ -132,6 +132,8 @@ pub struct Shared {
     /// Held while files are written by name outside the partition's lock, so that a deleted or
     /// truncated log gets no late file. True once closed or deleted.
     gate: Mutex<bool>,
+    /// The same, for those who must not wait for whoever is inside.
+    shut: AtomicBool,
     /// Counts truncations: positions found before one mean nothing after it.
     truncations: AtomicU64,
 }
@@ -158,6 +160,7 @@ impl Shared {
             path,
             damage: OnceLock::new(),
             gate: Mutex::new(false),
+            shut: AtomicBool::new(false),
             truncations: AtomicU64::new(0),
         }
     }
@@ -224,11 +227,13 @@ impl Shared {
     pub fn shut(&self) -> MutexGuard<'_, bool> {
         let mut gate = lock(&self.gate);
         *gate = true;
+        self.shut.store(true, Ordering::Release);
         gate
     }
 
+    /// Asked under the partition's lock, with every append: whoever is inside may be syncing.
     pub fn is_shut(&self) -> bool {
-        *lock(&self.gate)
+        self.shut.load(Ordering::Acquire)
     }
 
     pub fn truncations(&self) -> u64 {

@@ -43,7 +43,6 @@ impl ClassicGroup {
     pub fn knows(&self, join: &Join) -> bool {
         let instance_id = join.instance_id.as_deref();
         self.members.contains_key(&*join.member_id)
-            || self.pending_joins.contains_key(&*join.member_id)
             || instance_id.is_some_and(|id| self.static_members.contains_key(id))
     }
 
@@ -76,8 +75,7 @@ impl ClassicGroup {
             return self.add(join, id, ticket, turn);
         }
         let until = turn.now.steady + Millis::from(join.session_timeout_ms);
-        self.pending_joins.insert(id.clone(), until);
-        self.due_at(until);
+        self.name(id.clone(), until);
         let refusal = Joined::refused(ResponseError::MemberIdRequired, &*id);
         turn.reply(ticket, Reply::Join(refusal));
     }

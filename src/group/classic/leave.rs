@@ -30,7 +30,7 @@ impl ClassicGroup {
                 let owner = instance_id.and_then(|id| self.static_members.get(id));
                 owner.cloned().ok_or(ResponseError::UnknownMemberId)?
             }
-            id if self.pending_joins.remove(id).is_some() => return Ok(()),
+            id if self.unname(id) => return Ok(()),
             id => {
                 self.check_member(id, instance_id)?;
                 id.into()

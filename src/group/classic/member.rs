@@ -36,7 +36,7 @@ impl Member {
     pub fn bytes(&self) -> usize {
         let instance_id = self.instance_id.as_ref().map_or(0, |id| id.len());
         let protocols = self.protocols.iter();
-        let protocols = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
+        let protocols = protocols.map(|p| memory::PROTOCOL + p.name.len() + p.metadata.len());
         memory::MEMBER
             + self.id.len()
             + instance_id

@@ -74,10 +74,14 @@ pub struct ClassicGroup {
     awaiting_joins: usize,
     /// What the members take in memory.
     member_bytes: usize,
+    /// What the ids in `pending_joins` take in memory.
+    pending_bytes: usize,
     /// How many members name a protocol.
     votes: HashMap<String, usize>,
     /// Of protocol type `consumer`, where every member's metadata could be read.
     subscribed: Option<BTreeSet<Arc<str>>>,
+    /// What those take in memory.
+    subscribed_bytes: usize,
     /// The first rebalance of a new group waits for more members.
     initial_delay: Option<InitialDelay>,
     /// Steady time at which the join phase ends without the missing.
@@ -113,8 +117,10 @@ impl ClassicGroup {
             pending_syncs: BTreeSet::new(),
             awaiting_joins: 0,
             member_bytes: 0,
+            pending_bytes: 0,
             votes: HashMap::new(),
             subscribed: None,
+            subscribed_bytes: 0,
             initial_delay: None,
             join_ends: None,
             sync_ends: None,
@@ -132,9 +138,13 @@ impl ClassicGroup {
         group.leader = value.leader;
         for member in value.members {
             group.state = State::Stable;
+            if group.members.contains_key(&member.id) {
+                // Nobody writes it; whoever comes first counts.
+                continue;
+            }
             group.put(Member::of_value(member, group.protocol_name.as_deref()));
         }
-        group.subscribed = group.read_subscriptions();
+        group.note_subscriptions();
         group
     }
 
@@ -198,7 +208,8 @@ impl ClassicGroup {
     /// What the group takes in memory, about; of members those that are in a generation at rest and
     /// those that join count alike.
     pub fn bytes(&self) -> usize {
-        self.member_bytes + self.pending_joins.len() * memory::PENDING
+        let kind = self.protocol_type.as_ref().map_or(0, String::len);
+        self.id.len() + kind + self.member_bytes + self.pending_bytes + self.subscribed_bytes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -251,6 +262,12 @@ impl ClassicGroup {
         self.protocol_type.as_deref() == Some(subscription::CONSUMER)
     }
 
+    fn note_subscriptions(&mut self) {
+        self.subscribed = self.read_subscriptions();
+        let topics = self.subscribed.iter().flatten();
+        self.subscribed_bytes = topics.map(|topic| memory::TOPIC + topic.len()).sum();
+    }
+
     fn read_subscriptions(&self) -> Option<BTreeSet<Arc<str>>> {
         if !self.is_of_consumers() {
             return None;
@@ -299,15 +316,32 @@ impl ClassicGroup {
         self.count_votes(&member.protocols, 1);
         self.member_bytes += member.bytes();
         self.awaiting_joins += usize::from(member.awaiting_join.is_some());
-        self.pending_joins.remove(&member.id);
+        self.unname(&member.id);
         self.leader.get_or_insert_with(|| member.id.clone());
         let replaced = self.members.insert(member.id.clone(), member);
         assert!(replaced.is_none(), "a member came twice: {replaced:?}");
     }
 
+    /// An id is given whose owner has to come back with it.
+    fn name(&mut self, id: Arc<str>, until: Millis) {
+        self.pending_bytes += memory::PENDING + id.len();
+        let before = self.pending_joins.insert(id, until);
+        assert!(before.is_none(), "an id was given twice");
+        self.due_at(until);
+    }
+
+    /// Whether the id had been given and not used.
+    fn unname(&mut self, id: &str) -> bool {
+        let was_named = self.pending_joins.remove(id).is_some();
+        if was_named {
+            self.pending_bytes -= memory::PENDING + id.len();
+        }
+        was_named
+    }
+
     /// Takes the member out, whatever it waits for. Another becomes leader if need be.
     fn take(&mut self, id: &str) -> Option<Member> {
-        self.pending_joins.remove(id);
+        self.unname(id);
         self.pending_syncs.remove(id);
         let member = self.members.remove(id)?;
         self.count_votes(&member.protocols, -1);

@@ -12,6 +12,9 @@ use crate::group::Turn;
 use crate::group::command::{Joined, Reply};
 use crate::types::Millis;
 
+/// Between two looks for static members that have not come back, whatever they ask for.
+const SHORTEST_WAIT_MS: Millis = 100;
+
 /// What was due; judged again when its turn comes, since what came before may have changed it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
@@ -109,12 +112,13 @@ impl ClassicGroup {
         missing.iter().for_each(|id| drop(self.take(id)));
         if !self.members.is_empty() && !self.elect_joined_leader() {
             // Static members that have not come back: their sessions decide.
-            return self.join_phase_ends_in(self.rebalance_timeout_ms(), turn);
+            let patience_ms = self.rebalance_timeout_ms().max(SHORTEST_WAIT_MS);
+            return self.join_phase_ends_in(patience_ms, turn);
         }
         self.generation += i32::from(!is_planted("group.generation-kept"));
         self.pending_syncs.clear();
         self.protocol_name = self.select_protocol();
-        self.subscribed = self.read_subscriptions();
+        self.note_subscriptions();
         tracing::info!(group = %self.id.escape_debug(), generation = self.generation,
             members = self.members.len(), gone = missing.len(),
             protocol = ?self.protocol_name, "generation begins");
@@ -206,7 +210,7 @@ impl ClassicGroup {
             match due {
                 Due::Session(id) => self.session_ended(&id, turn),
                 Due::PendingJoin(id) => {
-                    if self.pending_joins.remove(&id).is_some() {
+                    if self.unname(&id) {
                         self.maybe_complete_join(turn);
                     }
                 }

@@ -73,7 +73,7 @@ fn a_commit_larger_than_a_batch_is_refused_whole() {
     });
     expect![[r#"
         0 - commit at=t-0@5             -> Empty 0 +t-0@5 commit=ok
-        1 - commit at=t-0@6,t-1@6,t-2@6 -> Empty 0 commit=InvalidCommitOffsetSize
+        1 - commit at=t-0@6,t-1@6,t-2@6 -> Empty 0 commit=UnknownServerError
         2 - fetch                       -> Empty 0 fetch=[t-0@5:]
     "#]]
     .assert_eq(&play.play(

@@ -138,3 +138,30 @@ fn r113_a_static_member_that_is_away_keeps_its_place_until_its_session_ends() {
         30003 - expire",
     ));
 }
+
+/// Or its timer would fire again and again at the same moment, for ever.
+#[test]
+fn who_waits_for_nobody_is_looked_after_every_100_ms_until_its_session_ends() {
+    expect![[r#"
+        0    a join static=i        -> CompletingRebalance 1 +group(g0 of 0) a=joined(i-1 g1 leads i-1)
+        1    a sync shares=a:x      -> Stable 1 +group(g1 of 1) a=share:x
+        2    a join id= rebalance=0 -> Stable 1 +group(g1 of 1) a=joined(i-2 g1 leads i-2 skips)
+        3    b join                 -> Stable 1 b=MemberIdRequired(b-3)
+        4    b leave                -> PreparingRebalance 1 b=ok
+        4    - expire               -> PreparingRebalance 1
+        103  - expire               -> PreparingRebalance 1
+        104  - expire               -> PreparingRebalance 1
+        10002 - expire              -> Empty 0 +group(g2 of 0)
+    "#]].assert_eq(&play(
+        "
+        0    a join static=i
+        1    a sync shares=a:x
+        2    a join id= rebalance=0
+        3    b join
+        4    b leave
+        4    - expire
+        103  - expire
+        104  - expire
+        10002 - expire",
+    ));
+}
