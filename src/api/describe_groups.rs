@@ -2,8 +2,6 @@
 //! operations (KIP-430), v4 static members (KIP-345), v6 an error for groups that do not exist
 //! (KIP-1043). All operations are authorized while there is no authorizer.
 
-use std::collections::HashSet;
-
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
@@ -25,14 +23,14 @@ pub fn handle(cx: &RequestContext, request: DescribeGroupsRequest) -> Outcome {
         true => ALL_GROUP_OPERATIONS,
         false => OPERATIONS_NOT_ASKED,
     };
-    // Once each: an answer must not be larger than what there is.
-    let (mut ids, mut seen) = (request.groups, HashSet::new());
-    ids.retain(|id| seen.insert(id.to_string()));
+    let ids = request.groups;
     let asked = ids
         .iter()
         .map(|id| cx.shared.groups.describe(shared(&id.0)));
     when_all(asked.collect(), move |described| {
+        let mut size = 0;
         let groups = ids.into_iter().zip(described).map(|(id, described)| {
+            let described = described.and_then(|described| check_size(described, &mut size));
             let mut group = respond(version, id, described);
             if version >= FIRST_VERSION_WITH_OPERATIONS {
                 group.authorized_operations = operations;
@@ -42,6 +40,22 @@ pub fn handle(cx: &RequestContext, request: DescribeGroupsRequest) -> Outcome {
         let response = DescribeGroupsResponse::default().with_groups(groups.collect());
         answer::encode(correlation_id, version, &response)
     })
+}
+
+/// A group may be asked for as often as one likes: what is larger is refused, in bytes.
+const ANSWER_MAX: usize = 256 << 20;
+
+fn check_size(
+    described: Option<Description>,
+    so_far: &mut usize,
+) -> Result<Option<Description>, ResponseError> {
+    let members = described.iter().flat_map(|group| &group.members);
+    let size = members.map(|m| m.id.len() + m.metadata.len() + m.assignment.len());
+    *so_far += size.sum::<usize>();
+    match *so_far <= ANSWER_MAX {
+        true => Ok(described),
+        false => Err(ResponseError::UnknownServerError),
+    }
 }
 
 fn respond(

@@ -4,7 +4,6 @@
 //! epoch are ignored, as Kafka does for classic groups. There are no transactional commits yet:
 //! every offset is stable.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -38,7 +37,9 @@ fn one(cx: &RequestContext, request: OffsetFetchRequest) -> Outcome {
     let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
     let topics = request.topics.map(|topics| -> AskedTopics {
         let topics = topics.into_iter();
-        once(topics.map(|topic| (shared(&topic.name.0), topic.partition_indexes)))
+        topics
+            .map(|topic| (shared(&topic.name.0), topic.partition_indexes))
+            .collect()
     });
     let fetch = FetchOffsets {
         group: shared(&request.group_id.0),
@@ -46,6 +47,7 @@ fn one(cx: &RequestContext, request: OffsetFetchRequest) -> Outcome {
     };
     when(cx.shared.groups.fetch(fetch), move |fetched| {
         let mut response = OffsetFetchResponse::default();
+        let fetched = fetched.and_then(|topics| check_size(topics, &mut 0));
         let error = fetched.as_ref().err().copied();
         let topics = match (fetched, version) {
             (Ok(topics), _) => topics,
@@ -70,15 +72,26 @@ fn one(cx: &RequestContext, request: OffsetFetchRequest) -> Outcome {
     })
 }
 
-/// A partition asked for again is not answered again: its metadata may be long, and an answer must
-/// not be larger than what has been committed.
-fn once(topics: impl Iterator<Item = (Arc<str>, Vec<i32>)>) -> AskedTopics {
-    let mut seen: HashSet<(Arc<str>, i32)> = HashSet::new();
-    let once = topics.map(|(topic, mut partitions)| {
-        partitions.retain(|index| seen.insert((topic.clone(), *index)));
-        (topic, partitions)
-    });
-    once.collect()
+/// Partitions may be asked for as often as one likes, and their metadata be long: what is larger is
+/// refused, in bytes. No group has that much.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// What is to be said of the topics, about; refused if it is too much.
+fn check_size(
+    topics: Vec<FetchedTopic>,
+    so_far: &mut usize,
+) -> Result<Vec<FetchedTopic>, ResponseError> {
+    const PARTITION: usize = 24;
+    let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+    let metadata =
+        |committed: &Option<Committed>| committed.as_ref().map_or(0, |c| c.metadata.len());
+    *so_far += partitions
+        .map(|(_, c)| PARTITION + metadata(c))
+        .sum::<usize>();
+    match *so_far <= ANSWER_MAX {
+        true => Ok(topics),
+        false => Err(ResponseError::UnknownServerError),
+    }
 }
 
 fn nothing(asked: AskedTopics) -> Vec<FetchedTopic> {
@@ -113,14 +126,13 @@ fn old_partition(
 
 fn many(cx: &RequestContext, groups: Vec<OffsetFetchRequestGroup>) -> Outcome {
     let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
-    let (mut ids, mut asked, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let (mut ids, mut asked) = (Vec::new(), Vec::new());
     for group in groups {
-        if !seen.insert(group.group_id.to_string()) {
-            continue;
-        }
         let topics = group.topics.map(|topics| {
             let topics = topics.into_iter();
-            once(topics.map(|topic| (shared(&topic.name.0), topic.partition_indexes)))
+            topics
+                .map(|topic| (shared(&topic.name.0), topic.partition_indexes))
+                .collect()
         });
         asked.push(cx.shared.groups.fetch(FetchOffsets {
             group: shared(&group.group_id.0),
@@ -129,10 +141,11 @@ fn many(cx: &RequestContext, groups: Vec<OffsetFetchRequestGroup>) -> Outcome {
         ids.push(group.group_id);
     }
     when_all(asked, move |fetched| {
-        let groups = ids
-            .into_iter()
-            .zip(fetched)
-            .map(|(id, fetched)| respond(id, fetched));
+        let mut size = 0;
+        let groups = ids.into_iter().zip(fetched).map(|(id, fetched)| {
+            let fetched = fetched.and_then(|topics| check_size(topics, &mut size));
+            respond(id, fetched)
+        });
         let response = OffsetFetchResponse::default().with_groups(groups.collect());
         answer::encode(correlation_id, version, &response)
     })

@@ -516,6 +516,12 @@ impl State {
                 // The epoch is known from its election on, also before its first batch (R98).
                 log.begin_epoch(self.leader.epoch);
                 self.leader.local_end_moved(log.log_end_offset());
+                if self.volume.cleaned_to(&partition.name) > Some(log.log_end_offset()) {
+                    // The log has lost what was cleaned. What comes at those offsets now is not
+                    // clean, and would be taken for it once the log has passed them.
+                    let start = log.log_start_offset();
+                    self.volume.note_cleaned(&partition.name, start);
+                }
                 self.log = LogState::Open(Box::new(log));
                 Ok(())
             }

@@ -185,7 +185,7 @@ pub fn count_calls(subject: &Subject, mut produce: impl FnMut(u64)) -> Option<Co
 }
 
 impl Counted {
-    fn of(&self, name: &str) -> u64 {
+    pub fn of(&self, name: &str) -> u64 {
         calls_by_name(&self.table).get(name).copied().unwrap_or(0)
     }
 
