@@ -32,6 +32,8 @@ const JOIN: i16 = 3;
 const SYNC: i16 = 3;
 const FETCH: i16 = 8;
 const SESSION_MS: i32 = 60_000;
+/// Until the leader's JoinGroup is sure to have been taken up.
+const HEAD_START: Duration = Duration::from_millis(20);
 const NOT_READY: [i16; 3] = [14, 15, 16];
 const GIVE_UP_NS: u64 = 120_000_000_000;
 
@@ -134,7 +136,12 @@ pub fn rebalance(target: &Target) -> Result<Value> {
         &vec![String::new(); target.connections],
     )?;
     let first_ns = now_ns() - first_ns;
-    let ids: Vec<String> = joined.iter().map(|one| one.member_id.to_string()).collect();
+    let mut ids: Vec<String> = joined.iter().map(|one| one.member_id.to_string()).collect();
+    // The leader comes first: who rejoins a stable group before it is sent back at once.
+    let leader = joined.iter().position(|one| one.leader == one.member_id);
+    let leader = leader.context("nobody leads")?;
+    ids.swap(0, leader);
+    connections.swap(0, leader);
     let before = crate::measure::Sample::take(target.pid)?;
     let again_ns = now_ns();
     round(&mut connections, group, &ids)?;
@@ -149,8 +156,11 @@ fn round(
     group: &str,
     ids: &[String],
 ) -> Result<Vec<JoinGroupResponse>> {
-    for (connection, id) in connections.iter_mut().zip(ids) {
+    for (index, (connection, id)) in connections.iter_mut().zip(ids).enumerate() {
         connection.send(&join_request(group, id), JOIN)?;
+        if index == 0 && !id.is_empty() {
+            std::thread::sleep(HEAD_START);
+        }
     }
     let joined = connections.iter_mut().map(|connection| {
         let joined = connection.receive::<JoinGroupRequest>(JOIN)?;
@@ -198,10 +208,23 @@ pub fn fill(target: &Target) -> Result<Value> {
         let group = format!("{}-{index}", target.topic);
         await_coordinator(&mut connection, &group)?;
         let request = commit_request(&group, &target.topic, 0..target.partitions);
-        let answer = connection.call(&request, COMMIT)?;
-        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        let refused = partitions.find(|partition| partition.error_code != 0);
-        ensure!(refused.is_none(), "a commit was refused: {refused:?}");
+        let began = now_ns();
+        loop {
+            let answer = connection.call(&request, COMMIT)?;
+            let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            match partitions.find(|partition| partition.error_code != 0) {
+                None => break,
+                // Kafka names a coordinator that has not begun to load.
+                Some(refused) if NOT_READY.contains(&refused.error_code) => {
+                    ensure!(
+                        now_ns() - began < GIVE_UP_NS,
+                        "a commit was refused: {refused:?}"
+                    );
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                refused => bail!("a commit was refused: {refused:?}"),
+            }
+        }
     }
     Ok(json!({ "offsets": target.connections as i64 * i64::from(target.partitions) }))
 }
