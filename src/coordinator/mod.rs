@@ -22,21 +22,4 @@ pub fn partition_of(key: &str, partitions: i32) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r105_keys_hash_as_in_java() {
-        for (key, hash) in [
-            ("", 0),
-            ("a", 97),
-            ("group", 98_629_247),
-            ("grüße", 98_768_023),
-        ] {
-            assert_eq!(partition_of(key, i32::MAX), hash, "{key}");
-        }
-        // Integer.MIN_VALUE has no absolute value.
-        assert_eq!(partition_of("polygenelubricants", 50), 0);
-        assert_eq!(partition_of("test-group", 50), 12);
-    }
-}
+mod tests;

@@ -190,6 +190,13 @@ impl<M: Machine> Runtime<M> {
         asked.collect()
     }
 
+    /// Tells every machine here, away from the caller's thread; nobody waits for the answers.
+    pub fn tell_all(&self, command: impl Fn() -> M::Command + Send + 'static) {
+        let runtime = self.clone();
+        let told = move || drop(runtime.ask_all(command));
+        self.inner.waiters.spawn_blocking(told);
+    }
+
     /// Whether the machine that `key` belongs to answers; waits for the end of its first load.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::error::ResponseError;
 use crate::faults::{crash_point, is_planted};
 use crate::partition::{Partition, Until, Wait};
-use crate::protocol::batch::{BatchOptions, Codec, Record, ValidBatch};
+use crate::protocol::batch::{BatchHeader, BatchOptions, Codec, Record, ValidBatch};
 use crate::types::{Millis, Offset};
 
 /// Records of one run, at most, in jobs: a run holds the machine, and callers wait.
@@ -223,9 +223,9 @@ impl<M: Machine> Shard<M> {
         let mut end = 0;
         let mut rest = records;
         while !rest.is_empty() {
-            let mut size = BATCH_OVERHEAD;
+            let mut size = BatchHeader::SIZE;
             let fits = rest.iter().take_while(|(key, value)| {
-                size += RECORD_OVERHEAD + key.len() + value.as_ref().map_or(0, Vec::len);
+                size += Record::OVERHEAD_MAX + key.len() + value.as_ref().map_or(0, Vec::len);
                 size <= limit
             });
             let (batch, behind) = rest.split_at(fits.count().max(1));
@@ -342,10 +342,6 @@ impl<M: Machine> Shard<M> {
         self.run();
     }
 }
-
-const BATCH_OVERHEAD: usize = 61;
-/// Lengths, attributes, deltas and the count of headers, at their longest.
-const RECORD_OVERHEAD: usize = 21;
 
 /// What a coordinator's callers are told about its partition (Kafka:
 /// CoordinatorOperationExceptionHelper).

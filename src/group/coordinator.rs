@@ -108,11 +108,9 @@ impl GroupCoordinator {
         });
         let gone: Arc<[Arc<str>]> = gone.collect();
         if !gone.is_empty() {
-            // Nobody waits for the answers.
-            drop(
-                self.runtime
-                    .ask_all(|| Command::TopicsDeleted(gone.clone())),
-            );
+            // Not by the quorum's thread: a stalled disk must not cost it its leadership.
+            self.runtime
+                .tell_all(move || Command::TopicsDeleted(gone.clone()));
         }
     }
 

@@ -6,6 +6,7 @@ use super::records::GroupRecord;
 use crate::config::Config;
 use crate::coordinator::machine::{Now, Outcome, Ticket};
 use crate::error::ResponseError;
+use crate::protocol::batch::{BatchHeader, Record};
 use crate::types::Millis;
 
 /// Kafka's clients take no longer one, in characters (JoinGroupRequest.validateGroupInstanceId).
@@ -102,9 +103,7 @@ impl<'a> Turn<'a> {
 
 /// No less than what a batch of these records takes, in bytes.
 pub(super) fn batch_size(records: &[GroupRecord]) -> usize {
-    const BATCH_HEADER: usize = 61;
-    /// Lengths, attributes, deltas and the count of headers, at their longest.
-    const RECORD_OVERHEAD: usize = 21;
-    let sizes = records.iter().map(|record| RECORD_OVERHEAD + record.size());
-    BATCH_HEADER + sizes.sum::<usize>()
+    let sizes = records.iter();
+    let sizes = sizes.map(|record| Record::OVERHEAD_MAX + record.size());
+    BatchHeader::SIZE + sizes.sum::<usize>()
 }

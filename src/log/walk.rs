@@ -82,6 +82,10 @@ impl HeaderWalk {
     pub fn whole_batch(&mut self, header: &BatchHeader) -> Result<&[u8], Error> {
         let size = header.total_size();
         if self.held(self.position).len() < size {
+            // A damaged length may be anything: it is believed once the checksum says so.
+            if size > self.chunk_size && !self.crc_matches(header)? {
+                return Err(self.corrupt("the checksum of the batch is wrong"));
+            }
             self.fill_from_here(size)?;
         }
         let batch = self.held(self.position).get(..size);

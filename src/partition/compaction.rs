@@ -215,7 +215,7 @@ impl Partition {
     /// What cannot be compacted is left as it is, so that the others are.
     fn give_up(&self, error: &Error, monotonic: Millis) {
         let not_before = match error {
-            Error::DiskFull { .. } => monotonic.saturating_add(NO_ROOM_MS),
+            error if error.may_pass() => monotonic.saturating_add(NO_ROOM_MS),
             _ => Millis::MAX,
         };
         self.lock().cleaning.not_before = not_before;

@@ -328,3 +328,18 @@ fn r98_an_epoch_is_known_before_its_first_batch() {
         Err(ResponseError::FencedLeaderEpoch)
     );
 }
+
+#[test]
+fn a_log_that_has_lost_what_was_cleaned_is_cleaned_from_its_start() {
+    let node = node(false);
+    let name = TopicPartition {
+        topic: "t".into(),
+        partition: 0,
+    };
+    node.volume.note_cleaned(&name, 1_000);
+    node.partitions.change(&topic(TopicId::random(), 0));
+    let partition = node.partitions.find("t", 0).unwrap();
+    partition.open_log();
+    // Or offsets below 1,000 would count as clean once the log has passed them.
+    assert_eq!(node.volume.cleaned_to(&name), Some(0));
+}

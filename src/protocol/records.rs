@@ -25,6 +25,10 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// What a record without headers takes beside key and value, at most: three lengths, the
+    /// attributes, two deltas and the count of headers.
+    pub const OVERHEAD_MAX: usize = 3 * 5 + 1 + 10 + 5 + 1;
+
     /// Appends the record's bytes, its length first.
     pub(super) fn encode(&self, offset_delta: i32, base_timestamp: Millis, out: &mut Vec<u8>) {
         let mut body = Vec::new();

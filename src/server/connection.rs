@@ -211,7 +211,8 @@ impl Connection {
             };
             let reserved = next.reserved;
             self.in_flight.push_back(InFlight { state, reserved });
-            if !is_light {
+            // What has not been received yet is announced by the next read.
+            if !is_light && self.frames.buffered() > 0 {
                 return Ok(Started::UpToTheLimit);
             }
         }

@@ -162,7 +162,9 @@ impl ClassicGroup {
 
     /// The member's new wishes; `parked` is its JoinGroup that waits from now on.
     fn update(&mut self, id: &str, join: Join, parked: Option<Ticket>, turn: &mut Turn) {
-        let member = self.members.get_mut(id).expect("checked by the caller");
+        let Some(member) = self.members.get_mut(id) else {
+            return;
+        };
         self.member_bytes -= member.bytes();
         let old = std::mem::replace(&mut member.protocols, join.protocols.clone());
         self.member_bytes += member.bytes();
@@ -193,7 +195,9 @@ impl ClassicGroup {
         let leader_before = self.leader.clone();
         let skips = join.supports_skipping_assignment;
         let reason = format!("{new_id} takes the place of {old_id}: {}", join.reason);
-        let before = self.replace_static(old_id, new_id.clone(), turn);
+        let Some(before) = self.replace_static(old_id, new_id.clone(), turn) else {
+            return self.add(join, new_id, ticket, turn);
+        };
         self.renew(&new_id, turn);
         if self.state != State::Stable {
             self.update(&new_id, join, Some(ticket), turn);
@@ -241,11 +245,14 @@ impl ClassicGroup {
     }
 
     /// What waits under the old id is told that it is fenced. Returns the member as it was.
-    fn replace_static(&mut self, old_id: &str, new_id: Arc<str>, turn: &mut Turn) -> Member {
+    fn replace_static(
+        &mut self,
+        old_id: &str,
+        new_id: Arc<str>,
+        turn: &mut Turn,
+    ) -> Option<Member> {
         let was_leader = self.is_leader(old_id);
-        let mut member = self
-            .take(old_id)
-            .expect("the owner of an instance id is a member");
+        let mut member = self.take(old_id)?;
         if let Some(ticket) = member.awaiting_join.take() {
             let refusal = Joined::refused(ResponseError::FencedInstanceId, old_id);
             turn.reply(ticket, Reply::Join(refusal));
@@ -260,7 +267,7 @@ impl ClassicGroup {
         if was_leader {
             self.leader = Some(new_id);
         }
-        before
+        Some(before)
     }
 
     fn replace_back(&mut self, new_id: &str, before: Member) {

@@ -329,13 +329,12 @@ impl Round {
         }
         let is_of_reading = matches!(
             error,
-            Error::DiskFull { .. }
-                | Error::Io {
-                    action: "read" | "open" | "stat",
-                    ..
-                }
+            Error::Io {
+                action: "read" | "open" | "stat",
+                ..
+            }
         );
-        Some(match is_of_reading {
+        Some(match is_of_reading || error.may_pass() {
             // The space is wanted for appends; they find out for themselves whether there is any.
             true => error,
             false => self.log.cx.write_failed(error),
