@@ -2,13 +2,15 @@
 //! for a look at the list of segments and for their exchange. When and how fast is decided in
 //! [`super::cleaner`].
 
+use std::sync::Arc;
+
 use super::volume::Remains;
 use super::{LogState, Partition, State, settings};
 use crate::clock::Clock;
-use crate::log::Error;
 use crate::log::compaction::{Cleaned, Copied, Dirt, Inspection, Limits, Pace, Round, Stats};
 use crate::log::context::TryEnter;
 use crate::log::retention::IdleLog;
+use crate::log::{Error, FlushNeed};
 use crate::types::{Millis, Offset};
 
 /// A partition for which the disk had no room is left alone for so long.
@@ -30,7 +32,7 @@ type Worth = (Inspection, Dirt);
 impl Partition {
     /// How dirty the log is, if it is worth a round. One that nobody has touched since the start is
     /// opened only if it has a completed segment that was not compacted. Hold no lock.
-    pub(super) fn dirt(&self, wall: Millis, monotonic: Millis) -> Option<Dirt> {
+    pub(super) fn dirt(self: &Arc<Self>, wall: Millis, monotonic: Millis) -> Option<Dirt> {
         if !self.may_be_dirty(monotonic) {
             return None;
         }
@@ -45,7 +47,7 @@ impl Partition {
 
     /// A round over the log; false if there was nothing to do, or it went wrong, which has been
     /// logged. `pace` may end it.
-    pub(super) fn compact(&self, limits: Limits, clock: &Clock, pace: Pace<'_>) -> bool {
+    pub(super) fn compact(self: &Arc<Self>, limits: Limits, clock: &Clock, pace: Pace<'_>) -> bool {
         {
             let mut state = self.lock();
             if std::mem::replace(&mut state.cleaning.is_under_way, true) {
@@ -100,7 +102,7 @@ impl Partition {
         }
     }
 
-    fn inspect(&self, wall: Millis) -> Result<Option<Worth>, Error> {
+    fn inspect(self: &Arc<Self>, wall: Millis) -> Result<Option<Worth>, Error> {
         let inspection = {
             let mut state = self.lock();
             if state.open(self).is_err() || state.moving.is_some() {
@@ -110,7 +112,17 @@ impl Partition {
             let cleaned_to = state.volume.cleaned_to(&self.name);
             let high_watermark = state.leader.high_watermark();
             match &state.log {
-                LogState::Open(log) => log.inspect(config, high_watermark, cleaned_to),
+                LogState::Open(log) => {
+                    if log.has_unsynced_segments() {
+                        // After a recovery nobody else asks, if nothing is appended any more.
+                        let soon = FlushNeed {
+                            before_ack: false,
+                            checkpoint_within_ms: Some(0),
+                        };
+                        state.volume.request_flush(self, soon);
+                    }
+                    log.inspect(config, high_watermark, cleaned_to)
+                }
                 LogState::Unopened(_) | LogState::Offline => None,
             }
         };
@@ -124,7 +136,12 @@ impl Partition {
         }
     }
 
-    fn compact_with(&self, limits: Limits, clock: &Clock, pace: Pace<'_>) -> Result<bool, Error> {
+    fn compact_with(
+        self: &Arc<Self>,
+        limits: Limits,
+        clock: &Clock,
+        pace: Pace<'_>,
+    ) -> Result<bool, Error> {
         let now = clock.wall_ms();
         let Some((inspection, dirt)) = self.inspect(now)? else {
             return Ok(false);

@@ -78,6 +78,12 @@ pub struct Inspection {
 }
 
 impl Log {
+    /// Whether whole segments wait for a sync, before which they are not compacted.
+    pub fn has_unsynced_segments(&self) -> bool {
+        let active = self.active.as_ref();
+        active.is_some_and(|active| self.synced_offset() < active.segment.base_offset())
+    }
+
     /// Takes what is needed to decide about a round. `cleaned_to` is the cleaner's checkpoint.
     /// `None` if there is certainly nothing to do.
     pub fn inspect(
@@ -100,7 +106,8 @@ impl Log {
             index_interval_bytes: self.config.index_interval_bytes,
             log_start_offset: self.log_start_offset,
             log_end_offset: self.log_end_offset,
-            last_stable_offset: last_stable.min(high_watermark),
+            // What takes the place of an old record has to be as safe as that was.
+            last_stable_offset: last_stable.min(high_watermark).min(self.synced_offset()),
             cleaned_to,
         })
     }

@@ -67,11 +67,10 @@ impl Cleaned {
     pub fn rename(&self, gate: MutexGuard<'_, bool>) -> Result<Vec<PathBuf>, Error> {
         let renamed = self.rename_all();
         drop(gate);
-        renamed.map_err(|error| {
+        renamed.inspect_err(|error| {
             // The log's list says what the names do not, a full disk included: only a start, which
             // goes by the names, brings them together again.
-            self.cx.directory.mark_offline(error.to_string());
-            error
+            self.cx.directory.mark_offline(error);
         })
     }
 

@@ -117,6 +117,14 @@ fn fill(log: &mut Log, batches: impl IntoIterator<Item = Option<ValidBatch>>) {
             None => log.roll(NOW).unwrap(),
         }
     }
+    sync(log);
+}
+
+/// What is not synced is not compacted.
+fn sync(log: &mut Log) {
+    while let Some(work) = log.start_flush(NOW) {
+        log.flushed(work.run()).unwrap();
+    }
 }
 
 /// Lines are segments, `;` ends a batch. The last segment is the active one.

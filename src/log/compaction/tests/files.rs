@@ -165,8 +165,6 @@ fn a_swap_that_was_interrupted_is_completed_or_never_was() {
     for step in 0..14 {
         let mut node = Node::new();
         let mut log = log_of(&node, text);
-        let work = log.start_flush(NOW).unwrap();
-        log.flushed(work.run()).unwrap();
         let inspection = log.inspect(rules(), 8, None).unwrap();
         let dirt = inspection.dirt(NOW).unwrap().unwrap();
         let remembered = log.remembered_producers(NOW).unwrap();

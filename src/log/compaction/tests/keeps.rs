@@ -27,6 +27,26 @@ fn the_last_record_of_each_key_stays_at_its_offset() {
     assert_eq!(compact_with(&mut log, rules(), Some(7), LIMITS, NOW), None);
 }
 
+/// Or a power loss would take the new value, and compaction has taken the old one.
+#[test]
+fn a_record_is_not_replaced_by_one_that_is_not_synced_yet() {
+    let node = Node::new();
+    let mut log = log_of(&node, "a=1 b=1");
+    log.roll(NOW).unwrap();
+    log.append(keyed("a=2"), 0, NOW).unwrap();
+    log.roll(NOW).unwrap();
+    log.append(keyed("x=1"), 0, NOW).unwrap();
+    assert!(log.has_unsynced_segments());
+    compact(&mut log, NOW);
+    let before = "0-1 a@0=1 b@1=1\n2-2 a@2=2\n3-3 x@3=1\n";
+    assert_eq!(story(&log), before);
+    sync(&mut log);
+    assert!(!log.has_unsynced_segments());
+    compact(&mut log, NOW);
+    let after = "0-1 b@1=1\n2-2 a@2=2\n3-3 x@3=1\n";
+    assert_eq!(story(&log), after);
+}
+
 #[test]
 fn a_segment_of_which_nothing_stays_keeps_its_end() {
     let node = Node::new();
