@@ -190,8 +190,14 @@ pub fn run(options: &Options) -> Result<Summary> {
             How::Churn => churn::torture,
             _ => torture_one,
         };
-        torture_one(cycles, options, &directory, &mut random, &mut summary)
-            .with_context(|| format!("seed {seed}, files in {}", directory.display()))?;
+        match torture_one(cycles, options, &directory, &mut random, &mut summary) {
+            Err(error) if error.is::<producer::OutOfService>() => {
+                summary.findings.say(format!("{error:#}"));
+            }
+            done => {
+                done.with_context(|| format!("seed {seed}, files in {}", directory.display()))?
+            }
+        }
         if summary.findings.is_empty() {
             std::fs::remove_dir_all(&directory)?;
         }

@@ -2,6 +2,7 @@
 //! broker dies knows of each batch whether it was acknowledged.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -191,7 +192,7 @@ impl Producer {
                 End::Refused(_) => std::thread::sleep(BETWEEN_ATTEMPTS),
             }
         }
-        bail!("{}: retries are refused for ever", self.place());
+        Err(OutOfService(format!("{}: a retry", self.place())).into())
     }
 
     fn send_again(&mut self, connection: &mut Connection, range: Range<usize>) -> Result<End> {
@@ -322,5 +323,17 @@ pub fn patiently<T>(what: &str, mut ask: impl FnMut() -> Result<Answer<T>>) -> R
             Err(error) => bail!("{what} is refused with {error:?}"),
         }
     }
-    bail!("{what} is refused for ever")
+    Err(OutOfService(what.to_owned()).into())
 }
+
+/// The broker serves again, but not this: what it once acknowledged there may as well be lost.
+#[derive(Debug)]
+pub struct OutOfService(String);
+
+impl fmt::Display for OutOfService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is refused for ever", self.0)
+    }
+}
+
+impl std::error::Error for OutOfService {}
