@@ -32,8 +32,6 @@ const JOIN: i16 = 3;
 const SYNC: i16 = 3;
 const FETCH: i16 = 8;
 const SESSION_MS: i32 = 60_000;
-/// Until the leader's JoinGroup is sure to have been taken up.
-const HEAD_START: Duration = Duration::from_millis(20);
 const NOT_READY: [i16; 3] = [14, 15, 16];
 const GIVE_UP_NS: u64 = 120_000_000_000;
 
@@ -130,11 +128,8 @@ pub fn rebalance(target: &Target) -> Result<Value> {
     await_coordinator(&mut connections[0], group)?;
     // All come within the broker's initial delay, which is waited out.
     let first_ns = now_ns();
-    let joined = round(
-        &mut connections,
-        group,
-        &vec![String::new(); target.connections],
-    )?;
+    let nobody = vec![String::new(); target.connections];
+    let joined = round(&mut connections, group, &nobody, 0)?;
     let first_ns = now_ns() - first_ns;
     let mut ids: Vec<String> = joined.iter().map(|one| one.member_id.to_string()).collect();
     // The leader comes first: who rejoins a stable group before it is sent back at once.
@@ -144,7 +139,7 @@ pub fn rebalance(target: &Target) -> Result<Value> {
     connections.swap(0, leader);
     let before = crate::measure::Sample::take(target.pid)?;
     let again_ns = now_ns();
-    round(&mut connections, group, &ids)?;
+    round(&mut connections, group, &ids, joined[0].generation_id)?;
     let again_ns = now_ns() - again_ns;
     let cost = crate::measure::Sample::take(target.pid)?.since(&before);
     Ok(json!({ "members": ids.len(), "first_ns": first_ns, "again_ns": again_ns, "cost": cost }))
@@ -155,12 +150,13 @@ fn round(
     connections: &mut [Connection],
     group: &str,
     ids: &[String],
+    generation: i32,
 ) -> Result<Vec<JoinGroupResponse>> {
     for (index, (connection, id)) in connections.iter_mut().zip(ids).enumerate() {
-        connection.send(&join_request(group, id), JOIN)?;
-        if index == 0 && !id.is_empty() {
-            std::thread::sleep(HEAD_START);
+        if index == 1 && generation > 0 {
+            await_rebalance(connection, group, id, generation)?;
         }
+        connection.send(&join_request(group, id), JOIN)?;
     }
     let joined = connections.iter_mut().map(|connection| {
         let joined = connection.receive::<JoinGroupRequest>(JOIN)?;
@@ -196,6 +192,29 @@ fn round(
         ensure!(!synced.assignment.is_empty(), "a member without its share");
     }
     Ok(joined)
+}
+
+/// Until heartbeats tell of it.
+fn await_rebalance(
+    connection: &mut Connection,
+    group: &str,
+    id: &str,
+    generation: i32,
+) -> Result<()> {
+    const REBALANCE_IN_PROGRESS: i16 = 27;
+    let began = now_ns();
+    let request = HeartbeatRequest::default()
+        .with_group_id(group_id(group))
+        .with_generation_id(generation)
+        .with_member_id(text(id));
+    while connection.call(&request, HEARTBEAT)?.error_code != REBALANCE_IN_PROGRESS {
+        let waited_ns = now_ns() - began;
+        ensure!(
+            waited_ns < GIVE_UP_NS,
+            "the leader's return changes nothing"
+        );
+    }
+    Ok(())
 }
 
 /// `--connections` groups commit an offset for each of the partitions.
