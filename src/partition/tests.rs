@@ -114,7 +114,7 @@ fn topic(id: TopicId, leader_epoch: LeaderEpoch) -> TopicImage {
 }
 
 async fn is_woken(wait: &Wait) -> bool {
-    let patience = Duration::from_secs(10);
+    let patience = Duration::from_secs(60);
     tokio::time::timeout(patience, wait.woken()).await.is_ok()
 }
 

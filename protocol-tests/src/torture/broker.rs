@@ -14,9 +14,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Connection;
 
-const READY_WITHIN_MS: i64 = 30_000;
-const STOPPED_WITHIN_MS: i64 = 15_000;
+const READY_WITHIN_MS: i64 = 120_000;
+const STOPPED_WITHIN_MS: i64 = 120_000;
+/// A clean stop syncs every log, which a slow disk does not do within the default.
+const STOPPING: [&str; 2] = ["--set", "server.shutdown_timeout=110s"];
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+const BETWEEN_STARTS: Duration = Duration::from_millis(100);
 
 /// Where brokers are started.
 pub struct Site {
@@ -48,8 +51,8 @@ impl Site {
     /// A free port of this machine and an empty directory.
     pub fn new(binary: &Path, directory: &Path) -> Result<Site> {
         std::fs::create_dir_all(directory)?;
-        // Between this and the broker's bind somebody else may take the port; the kernel hands
-        // out free ports in no order that makes this likely.
+        // Whenever no broker holds it somebody else may take the port for a while, a connection of
+        // another test at least: who starts one waits for it.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Site {
             binary: binary.to_owned(),
@@ -94,6 +97,7 @@ impl Site {
             .arg(format!("listeners=PLAINTEXT://{}", self.bootstrap))
             .arg("--override")
             .arg(format!("log.dirs={}", self.data().display()))
+            .args(STOPPING)
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .envs(variable)
@@ -119,7 +123,7 @@ impl Site {
 
     /// The same for a process that `variable` may have told to kill itself.
     pub fn start_or_die(&mut self, variable: Option<(String, String)>) -> Result<Started> {
-        let mut broker = self.spawn_with(variable)?;
+        let mut broker = self.spawn_with(variable.clone())?;
         let deadline = self.clock.monotonic_ms() + READY_WITHIN_MS;
         loop {
             let answers = Connection::open(&self.bootstrap)
@@ -130,6 +134,11 @@ impl Site {
             if let Some(status) = broker.child.try_wait()? {
                 if is_sigkill(status) {
                     return Ok(Started::Killed(broker.last_words()));
+                }
+                if is_port_in_use(&broker.last_words()) && self.clock.monotonic_ms() < deadline {
+                    std::thread::sleep(BETWEEN_STARTS);
+                    broker = self.spawn_with(variable.clone())?;
+                    continue;
                 }
                 bail!(
                     "the broker ended with {status} at its start:\n{}",
@@ -237,6 +246,11 @@ impl Drop for Broker {
 
 fn is_sigkill(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
+}
+
+/// Whether a broker that did not start says that somebody has its port.
+pub fn is_port_in_use(last_words: &str) -> bool {
+    last_words.contains("Address already in use") || last_words.contains("os error 98")
 }
 
 /// The newest `ottla` in the target directory that this program was built into.

@@ -5,14 +5,19 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ottla::clock::Clock;
 
 /// The ioctl EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: from now on nothing reaches the
 /// device, not even the journal. (Through Python, since an ioctl takes unsafe code.)
 const SHUTDOWN: &str = "import fcntl, os, struct, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))";
+
+const RELEASED_WITHIN_MS: i64 = 30_000;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A mounted file system; unmounted when dropped.
 pub struct Disk {
@@ -55,9 +60,14 @@ impl Disk {
         run("python3", &["-c", SHUTDOWN, path(&self.mount)?])
     }
 
-    /// Mounts again what has reached the device. Nobody may have a file open.
+    /// Mounts again what has reached the device. Nobody may have a file open, but for a moment: a
+    /// process that somebody else just starts holds what was open here until it runs its program.
     pub fn power_on(&self) -> Result<()> {
-        run("umount", &[path(&self.mount)?])?;
+        let clock = Clock::system();
+        while let Err(error) = run("umount", &[path(&self.mount)?]) {
+            ensure!(clock.monotonic_ms() < RELEASED_WITHIN_MS, "{error:#}");
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
         self.mount_image()
     }
 

@@ -14,6 +14,7 @@ use ottla::protocol::batch::{BatchHeader, BatchOptions, Record, ValidBatch, crc_
 
 use super::broker::{Broker, Site, Started};
 use super::check::Findings;
+use super::endings::REACHED_WITHIN_MS;
 use super::points::{COMPACTION_POINTS, Point};
 use super::producer::patiently;
 use super::{Options, Summary, damage, endings, restart};
@@ -22,8 +23,6 @@ use crate::random::Random;
 
 /// Requests in flight.
 const IN_FLIGHT: usize = 5;
-/// A point that is not reached within this time is not on the way.
-const REACHED_WITHIN_MS: i64 = 20_000;
 /// What a partition is called.
 const PARTITIONS: [(&str, i32); 3] = [("keyed", 0), ("keyed", 1), ("short", 0)];
 const COMMON: [(&str, &str); 5] = [

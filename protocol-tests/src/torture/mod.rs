@@ -32,7 +32,7 @@ use check::Findings;
 use endings::Ending;
 use world::World;
 
-pub use broker::{Broker, Site, newest_build};
+pub use broker::{Broker, Site, is_port_in_use, newest_build};
 pub use churn::{PHASES, Phase};
 pub use disk::may_mount;
 pub use points::{COMPACTION_POINTS, COORDINATOR_POINTS, POINTS, Point};

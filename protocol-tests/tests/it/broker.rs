@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use protocol_tests::torture::newest_build;
+use protocol_tests::torture::{is_port_in_use, newest_build};
 use tempfile::TempDir;
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(120);
+/// So many free ports are taken by somebody else before the broker has bound them: not likely.
+const PORTS_TRIED: u32 = 5;
 
 /// A running broker; killed, and its data removed, when dropped.
 pub struct Broker {
@@ -61,8 +63,12 @@ pub fn start_process_with(settings: &[&str]) -> Result<Broker> {
 
 /// The same, run by `wrapper`: a program and its first arguments, which sets limits for it.
 pub fn start_process_under(wrapper: &[&str], settings: &[&str]) -> Result<Broker> {
+    on_free_ports(|[port]| start_on(port, wrapper, settings))
+}
+
+fn start_on(port: u16, wrapper: &[&str], settings: &[&str]) -> Result<Broker> {
     let directory = TempDir::new()?;
-    let bootstrap = format!("127.0.0.1:{}", free_port()?);
+    let bootstrap = format!("127.0.0.1:{port}");
     let complaints = directory.path().join("stderr");
     let build = newest_build()?;
     let mut command = match wrapper {
@@ -102,10 +108,29 @@ pub fn start_process_under(wrapper: &[&str], settings: &[&str]) -> Result<Broker
     Ok(broker)
 }
 
-/// Between this and the broker's bind somebody else may take the port; the kernel hands out free
-/// ports in no order that makes this likely.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// Starts something on free ports. Before it binds them somebody else may have taken one, a
+/// connection of another test at least: then it is started on others.
+pub fn on_free_ports<const N: usize, T>(start: impl Fn([u16; N]) -> Result<T>) -> Result<T> {
+    let mut started = start(free_ports()?);
+    for _ in 1..PORTS_TRIED {
+        match started {
+            Err(error) if is_port_in_use(&format!("{error:#}")) => started = start(free_ports()?),
+            other => return other,
+        }
+    }
+    started
+}
+
+/// All different.
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut held = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 fn says_ready(stdout: ChildStdout, log: Log) -> bool {

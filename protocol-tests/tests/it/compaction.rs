@@ -351,14 +351,17 @@ fn the_cleaners_settings_hold_at_once() {
     set("log.cleaner.threads", "2");
     set("log.cleaner.backoff.ms", "1");
     model.await_compaction(&mut client);
-    let tasks = fs::read_dir(format!("/proc/{}/task", broker.pid())).expect("a process");
-    let names = tasks
-        .flatten()
-        .map(|task| fs::read_to_string(task.path().join("comm")));
-    let cleaners = names
-        .flatten()
-        .filter(|name| name.starts_with("log-cleaner-"));
-    assert_eq!(cleaners.count(), 2);
+    // A thread takes its name when it first runs.
+    wait_for("two cleaners", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", broker.pid())).expect("a process");
+        let names = tasks
+            .flatten()
+            .map(|task| fs::read_to_string(task.path().join("comm")));
+        let cleaners = names
+            .flatten()
+            .filter(|name| name.starts_with("log-cleaner-"));
+        cleaners.count() == 2
+    });
     broker.stop().expect("stopped");
 }
 

@@ -13,7 +13,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Before sessions (7) and topic ids (13): a request is a name and an offset.
 const FETCH_VERSION: i16 = 4;
 /// Bytes of a batch that its length field does not count: base offset and length itself.

@@ -137,7 +137,7 @@ async fn refused(directory: &Path, settings: &[(&str, &str)]) -> String {
 /// Why the program does not start where the environment names that cluster.
 fn refused_process(directory: &Path, cluster: &str) -> Result<String> {
     let output = Command::new("timeout")
-        .args(["--signal=KILL", "30"])
+        .args(["--signal=KILL", "120"])
         .arg(newest_build()?)
         .args(["--override", "listeners=PLAINTEXT://127.0.0.1:0"])
         .arg("--override")

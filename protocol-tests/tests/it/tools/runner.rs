@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 /// For all calls together; a tool that hangs fails the test and not the machine.
-const DEADLINE_S: &str = "300";
+const DEADLINE_S: &str = "1200";
 
 /// Only errors, and not among what a tool prints.
 const LOGGING: &str = "

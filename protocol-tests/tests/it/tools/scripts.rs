@@ -289,8 +289,8 @@ const RESETS: &str = "
 const COORDINATORS: &str = "
     topics --bootstrap-server @ --describe --topic __consumer_offsets
     configs --bootstrap-server @ --describe --topic __consumer_offsets
-    console-consumer --bootstrap-server @ --topic __consumer_offsets --partition 0 --offset earliest --timeout-ms 2000 --formatter org.apache.kafka.tools.consumer.OffsetsMessageFormatter
-    console-consumer --bootstrap-server @ --topic __consumer_offsets --partition 0 --offset earliest --timeout-ms 2000 --formatter org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter
+    console-consumer --bootstrap-server @ --topic __consumer_offsets --partition 0 --offset earliest --timeout-ms 12000 --formatter org.apache.kafka.tools.consumer.OffsetsMessageFormatter
+    console-consumer --bootstrap-server @ --topic __consumer_offsets --partition 0 --offset earliest --timeout-ms 12000 --formatter org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter
     dump-log --files %/__consumer_offsets-0/00000000000000000000.log --offsets-decoder
     adopt ours one 17
     consumer-groups --bootstrap-server @ --list --state

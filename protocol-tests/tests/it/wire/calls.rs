@@ -21,11 +21,12 @@ use kafka_protocol::messages::{
     InitProducerIdResponse, ListOffsetsRequest, MetadataRequest, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use protocol_tests::stopwatch::Stopwatch;
 use uuid::Uuid;
 
 use super::Subject;
 use super::batch::{Batch, Stored, stored};
-use super::client::Client;
+use super::client::{Client, DEADLINE};
 
 /// The newest version that names topics instead of giving their ids.
 pub const PRODUCE: i16 = 12;
@@ -39,8 +40,9 @@ pub const DELETE_TOPICS: i16 = 6;
 pub const EARLIEST: i64 = -2;
 pub const LATEST: i64 = -1;
 
-const POLL_ATTEMPTS: u32 = 1_000;
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// What a broker is given for what it is asked to do before it answers.
+pub const REQUEST_TIMEOUT_MS: i32 = 50_000;
 
 #[derive(Clone, Debug)]
 pub struct Topic {
@@ -93,13 +95,16 @@ impl Subject {
 /// Asks again until there is an answer. For what happens soon and nobody is told about.
 #[track_caller]
 pub fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..POLL_ATTEMPTS {
+    let waiting = Stopwatch::start();
+    loop {
+        // Also the last look comes after the deadline: this thread may have stood still.
+        let is_late = waiting.elapsed() > DEADLINE;
         if let Some(answer) = ask() {
             return answer;
         }
+        assert!(!is_late, "waited for {what} in vain");
         std::thread::sleep(POLL_INTERVAL);
     }
-    panic!("waited for {what} in vain");
 }
 
 /// Never the same twice, also against a broker that serves several runs.
@@ -149,7 +154,7 @@ pub fn produce_request(
     };
     ProduceRequest::default()
         .with_acks(-1)
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(REQUEST_TIMEOUT_MS)
         .with_topic_data(vec![data])
 }
 
@@ -200,7 +205,7 @@ impl Client {
     pub fn create_topic(&mut self, topic: CreatableTopic) -> CreatableTopicResult {
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(REQUEST_TIMEOUT_MS);
         let mut answer = self.call(CREATE_TOPICS, &request);
         assert_eq!(answer.topics.len(), 1, "{answer:?}");
         answer.topics.remove(0)
@@ -332,7 +337,7 @@ impl Client {
         let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
         let request = DeleteTopicsRequest::default()
             .with_topics(vec![topic])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(REQUEST_TIMEOUT_MS);
         let mut answer = self.call(DELETE_TOPICS, &request);
         assert_eq!(answer.responses.len(), 1, "{answer:?}");
         answer.responses.remove(0)

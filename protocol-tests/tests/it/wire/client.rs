@@ -14,10 +14,10 @@ use crate::broker::Broker;
 
 /// Whatever should happen at once happens within this time, also on a busy machine. Requests that
 /// wait on purpose ask for a much longer or a much shorter time.
-pub const DEADLINE: Duration = Duration::from_secs(15);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// What waiting requests ask for that must be woken: an answer within [`DEADLINE`] was not due to
 /// the passing of time.
-pub const LONG_WAIT_MS: i32 = 60_000;
+pub const LONG_WAIT_MS: i32 = 180_000;
 /// An answer that has not come within this time is taken as withheld.
 const SILENCE: Duration = Duration::from_millis(300);
 /// What a test client calls itself.
@@ -194,8 +194,13 @@ impl Client {
     /// Neither an answer nor a close for a while.
     #[track_caller]
     pub fn expect_silence(&mut self) {
+        self.expect_silence_for(SILENCE);
+    }
+
+    #[track_caller]
+    pub fn expect_silence_for(&mut self, a_while: Duration) {
         self.stream
-            .set_read_timeout(Some(SILENCE))
+            .set_read_timeout(Some(a_while))
             .expect("not zero");
         let mut byte = [0];
         let peeked = self.stream.peek(&mut byte);

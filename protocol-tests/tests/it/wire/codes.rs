@@ -109,7 +109,7 @@ fn r188_a_success_has_no_message_and_an_error_has_kafkas_sentence() {
     let name = unused_name("r188");
     let create = CreateTopicsRequest::default()
         .with_topics(vec![new_topic(&name)])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let created = client.call(CREATE_TOPICS, &create);
     assert_eq!(created.topics[0].error_code, 0);
     assert_eq!(created.topics[0].error_message, None);
@@ -120,7 +120,7 @@ fn r188_a_success_has_no_message_and_an_error_has_kafkas_sentence() {
     client.await_topic(&name);
     let delete = DeleteTopicsRequest::default()
         .with_topic_names(vec![topic_name(&name)])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     // v5 is the newest that names topics in a plain list.
     let deleted = client.call(5, &delete);
     assert_eq!(deleted.responses[0].error_code, 0);

@@ -11,7 +11,10 @@ use super::calls::{
     FETCH, METADATA, PRODUCE, Topic, fetch_request, metadata_request, poll, produce_request,
 };
 use super::client::{Client, LONG_WAIT_MS, decode, framed, message};
-use super::{Subject, own_ottla, subject};
+use super::{Subject, own_ottla, own_ottla_on, subject};
+
+/// Longer than this test's thread may stand still between a connection and its first request.
+const IDLE: &str = "connections.max.idle.ms=5000";
 
 fn one_batch(topic: &Topic, acks: i16, bytes: Vec<u8>) -> ProduceRequest {
     produce_request(PRODUCE, topic, &[(0, Some(Bytes::from(bytes)))]).with_acks(acks)
@@ -173,10 +176,13 @@ fn r38_an_undecodable_body_closes_its_connection_and_no_other() {
 fn r40_a_wildcard_listener_takes_ipv4_and_ipv6() {
     let reason = "its listener is bound to 127.0.0.1";
     for host in ["", "0.0.0.0", "[::]"] {
-        let port = crate::broker::free_port().expect("a free port");
-        let listeners = format!("listeners=PLAINTEXT://{host}:{port}");
-        let advertised = format!("advertised.listeners=PLAINTEXT://localhost:{port}");
-        let Some(_subject) = own_ottla(reason, &[&listeners, &advertised]) else {
+        let settings = |[port]: [u16; 1]| {
+            vec![
+                format!("listeners=PLAINTEXT://{host}:{port}"),
+                format!("advertised.listeners=PLAINTEXT://localhost:{port}"),
+            ]
+        };
+        let Some((_subject, [port])) = own_ottla_on(reason, settings) else {
             return;
         };
         for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
@@ -186,10 +192,7 @@ fn r40_a_wildcard_listener_takes_ipv4_and_ipv6() {
             }
             let mut client = Client::connect(&address);
             let answer = client.call(METADATA, &MetadataRequest::default());
-            assert_eq!(
-                &*answer.brokers[0].host, "localhost",
-                "{listeners} {address}"
-            );
+            assert_eq!(&*answer.brokers[0].host, "localhost", "{host} {address}");
         }
     }
 }
@@ -233,7 +236,7 @@ fn r41_a_client_that_disconnects_frees_its_waiting_fetches() {
 #[test]
 fn r41_an_idle_connection_is_closed_but_not_one_with_a_waiting_fetch() {
     let reason = "deliberate: Kafka closes a connection with a waiting Fetch";
-    let Some(subject) = own_ottla(reason, &["connections.max.idle.ms=500"]) else {
+    let Some(subject) = own_ottla(reason, &[IDLE]) else {
         return;
     };
     let topic = subject.topic("r41");
@@ -252,8 +255,7 @@ fn r41_an_idle_connection_is_closed_but_not_one_with_a_waiting_fetch() {
 
 #[test]
 fn r41_a_client_that_takes_no_answers_is_idle_too() {
-    let settings = ["connections.max.idle.ms=2000"];
-    let Some(subject) = own_ottla("its sockets are not counted", &settings) else {
+    let Some(subject) = own_ottla("its sockets are not counted", &[IDLE]) else {
         return;
     };
     let own = sockets(&subject);

@@ -108,7 +108,7 @@ fn r155_one_bad_item_does_not_fail_the_others() {
     let (good, absent) = (unused_name("r155"), unused_name("r155"));
     let request = CreateTopicsRequest::default()
         .with_topics(vec![new_topic("not a name"), new_topic(&good)])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let answer = client.call(7, &request);
     let mut codes: Vec<_> = answer.topics.iter().map(|it| it.error_code).collect();
     codes.sort_unstable();
@@ -123,7 +123,7 @@ fn r155_one_bad_item_does_not_fail_the_others() {
     };
     let request = CreatePartitionsRequest::default()
         .with_topics(vec![more(&absent), more(&good)])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let answer = client.call(3, &request);
     let mut codes: Vec<_> = answer.results.iter().map(|it| it.error_code).collect();
     codes.sort_unstable();
@@ -132,7 +132,7 @@ fn r155_one_bad_item_does_not_fail_the_others() {
     let named = |name: &str| DeleteTopicState::default().with_name(Some(topic_name(name)));
     let request = DeleteTopicsRequest::default()
         .with_topics(vec![named(&absent), named(&good)])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let answer = client.call(6, &request);
     let mut codes: Vec<_> = answer.responses.iter().map(|it| it.error_code).collect();
     codes.sort_unstable();
@@ -155,7 +155,7 @@ fn r200_kafka_topics_creates_describes_enlarges_and_deletes() {
         .with_response_partition_limit(2000);
     assert_eq!(client.call(0, &page).topics[0].error_code, 0);
     let all = ListPartitionReassignmentsRequest::default()
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
         .with_topics(None);
     assert_eq!(client.call(0, &all).error_code, 0);
     let overrides = |configs: Configs| -> Vec<String> {
@@ -176,7 +176,7 @@ fn r200_kafka_topics_creates_describes_enlarges_and_deletes() {
         .with_assignments(None);
     let request = CreatePartitionsRequest::default()
         .with_topics(vec![more])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     assert_eq!(client.call(3, &request).results[0].error_code, 0);
     assert_eq!(client.delete_topic(&name).error_code, 0);
     client.await_absence(&name);
@@ -268,7 +268,7 @@ fn r203_offsets_records_directories_and_the_cluster_are_told() {
         .with_partitions(vec![DeleteRecordsPartition::default().with_offset(3)]);
     let request = DeleteRecordsRequest::default()
         .with_topics(vec![deleted])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let partition = client.call(2, &request).topics[0].partitions[0].clone();
     assert_eq!((partition.error_code, partition.low_watermark), (0, 3));
     for version in 1..=4 {

@@ -24,7 +24,7 @@ pub fn delete_records_request(name: &str, partitions: &[(i32, i64)]) -> DeleteRe
         .with_partitions(partitions.collect());
     DeleteRecordsRequest::default()
         .with_topics(vec![topic])
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
 }
 
 /// Error and low watermark of each partition, by index.

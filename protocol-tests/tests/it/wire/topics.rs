@@ -54,7 +54,7 @@ fn r156_minus_one_is_the_brokers_default_in_every_version() {
         let name = unused_name("r156");
         let request = CreateTopicsRequest::default()
             .with_topics(vec![new_topic(&name)])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(50_000);
         let answer = client.call(version, &request);
         assert_eq!(answer.topics[0].error_code, 0, "v{version}");
         let partitions = client.await_topic(&name).partitions;
@@ -65,7 +65,7 @@ fn r156_minus_one_is_the_brokers_default_in_every_version() {
         let name = unused_name("r156");
         let request = CreateTopicsRequest::default()
             .with_topics(vec![new_topic(&name)])
-            .with_timeout_ms(10_000);
+            .with_timeout_ms(50_000);
         let answer = client.call(version, &request);
         assert_eq!(answer.topics[0].error_code, 0, "v{version}");
     }
@@ -103,7 +103,7 @@ fn r156_a_topic_that_exists_or_is_named_twice_is_refused_alone() {
     let topics = [&exists.name, &twice, &fine, &twice].map(|name| new_topic(name));
     let request = CreateTopicsRequest::default()
         .with_topics(topics.into())
-        .with_timeout_ms(10_000);
+        .with_timeout_ms(50_000);
     let answer = client.call(CREATE_TOPICS, &request);
     assert_eq!(answer.topics.len(), 3, "{answer:?}");
     let result = |name: &str| {
@@ -224,7 +224,7 @@ fn r156_validate_only_answers_in_full_and_creates_nothing() {
     let name = unused_name("r156");
     let request = CreateTopicsRequest::default()
         .with_topics(vec![new_topic(&name).with_num_partitions(4)])
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
         .with_validate_only(true);
     let answer = client.call(CREATE_TOPICS, &request);
     assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
@@ -263,7 +263,7 @@ fn r157_each_topic_of_a_deletion_has_its_own_result() {
     let unknown = Uuid::new_v4();
     let mut client = subject.connect();
     let request = DeleteTopicsRequest::default()
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
         .with_topics(vec![
             deleted(Some(&named.name), Uuid::nil()),
             deleted(None, identified.id),
@@ -308,7 +308,7 @@ fn r157_each_topic_of_a_deletion_has_its_own_result() {
 fn r157_neither_name_nor_id_is_invalid() {
     let mut client = subject().connect();
     let request = DeleteTopicsRequest::default()
-        .with_timeout_ms(10_000)
+        .with_timeout_ms(50_000)
         .with_topics(vec![deleted(None, Uuid::nil())]);
     let answer = client.call(DELETE_TOPICS, &request);
     assert_eq!(answer.responses.len(), 1);
@@ -325,7 +325,7 @@ fn r157_switched_off_deletion_is_told_by_code_73_from_v3_on() {
     let mut client = subject.connect();
     for version in 1..=5 {
         let request = DeleteTopicsRequest::default()
-            .with_timeout_ms(10_000)
+            .with_timeout_ms(50_000)
             .with_topic_names(vec![topic_name(&topic.name)]);
         let answer = client.call(version, &request);
         let expected = if version >= 3 { 73 } else { 42 };

@@ -19,7 +19,7 @@ use crate::wire::calls::topic_name;
 use crate::wire::groups::requests::{self, COMMIT, FETCH, FIND};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-const REQUEST_TIMEOUT_MS: i32 = 15_000;
+const REQUEST_TIMEOUT_MS: i32 = 50_000;
 /// Errors of a partition that a real Kafka has just made.
 const NOT_THERE_YET: [i16; 3] = [3, 5, 6];
 /// Errors of a coordinator that has just been started.

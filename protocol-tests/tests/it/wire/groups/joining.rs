@@ -5,7 +5,7 @@ use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use super::super::calls::{text, unused_name};
 use super::super::client::{CLIENT_ID, LONG_WAIT_MS};
 use super::member::{Member, join_together, stable};
-use super::requests::{DESCRIBE, JOIN, describe, join, plain_join};
+use super::requests::{DESCRIBE, JOIN, SOON_MS, describe, join, plain_join};
 use super::{subject, subject_with};
 
 /// Everything a refused member is told.
@@ -216,7 +216,7 @@ fn r106_who_was_named_and_does_not_come_holds_a_rebalance_up_for_a_session_only(
     let subject = subject();
     let group = unused_name("r106");
     let mut members = stable(&subject, &group, 1);
-    let mut named = Member::new(&subject, &group).with_timeouts(1_000, 1_000);
+    let mut named = Member::new(&subject, &group).with_timeouts(SOON_MS, SOON_MS);
     named.be_named();
     // It has no generation to beat for.
     assert_eq!(named.heartbeat(), 25);
@@ -332,7 +332,7 @@ fn r107_the_protocol_that_most_prefer_among_those_of_all_is_chosen() {
 #[test]
 fn r107_a_new_group_waits_for_others_for_the_initial_delay_and_only_then() {
     let settings = [
-        "group.initial.rebalance.delay.ms=1000",
+        "group.initial.rebalance.delay.ms=3000",
         "group.min.session.timeout.ms=500",
     ];
     let Some(subject) = subject_with(&settings) else {
@@ -341,6 +341,8 @@ fn r107_a_new_group_waits_for_others_for_the_initial_delay_and_only_then() {
     let mut find = subject.connect();
     let group = unused_name("r107");
     let mut members: Vec<Member> = (0..3).map(|_| Member::new(&subject, &group)).collect();
+    // The joins that count follow each other within the delay.
+    members.iter_mut().for_each(Member::be_named);
     let sent: Vec<i32> = members.iter_mut().map(Member::send_join).collect();
     let joined = |members: &mut [Member], sent: Vec<i32>| {
         let pairs = members.iter_mut().zip(sent);
@@ -355,7 +357,7 @@ fn r107_a_new_group_waits_for_others_for_the_initial_delay_and_only_then() {
     );
 
     // The group has members: a fourth one waits for those, not for a delay.
-    let mut fourth = Member::new(&subject, &group).with_timeouts(500, LONG_WAIT_MS);
+    let mut fourth = Member::new(&subject, &group).with_timeouts(SOON_MS, LONG_WAIT_MS);
     let late = fourth.send_join();
     fourth.aside.await_members(&group, 4);
     let sent: Vec<i32> = members.iter_mut().map(Member::send_join).collect();
@@ -368,6 +370,7 @@ fn r107_a_new_group_waits_for_others_for_the_initial_delay_and_only_then() {
     }
     find.await_state(&group, "Empty");
     let mut pair: Vec<Member> = (0..2).map(|_| Member::new(&subject, &group)).collect();
+    pair.iter_mut().for_each(Member::be_named);
     let sent: Vec<i32> = pair.iter_mut().map(Member::send_join).collect();
     assert_eq!(joined(&mut pair, sent), [4, 4], "3 was the empty one");
 }

@@ -3,10 +3,11 @@
 
 use super::super::calls::{poll, unused_name};
 use super::member::{Member, join_together, stabilise, stable, sync_together};
+use super::requests::{PAST_SOON, PATIENCE_MS, SOON_MS};
 use super::{Subject, subject, subject_with};
 
 fn short_lived(subject: &Subject, group: &str) -> Member {
-    Member::new(subject, group).with_timeouts(500, 500)
+    Member::new(subject, group).with_timeouts(SOON_MS, SOON_MS)
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn a_leader_that_does_not_come_back_to_a_rebalance_is_followed_by_one_who_did() 
     let subject = subject();
     let group = unused_name("leader");
     let mut members: Vec<Member> = (0..3)
-        .map(|_| Member::new(&subject, &group).with_timeouts(120_000, 1_500))
+        .map(|_| Member::new(&subject, &group).with_timeouts(PATIENCE_MS, SOON_MS))
         .collect();
     stabilise(&mut members);
     // It is alive by its heartbeats, but never joins.
@@ -128,7 +129,7 @@ fn those_who_come_back_in_time_go_on_without_those_who_do_not() {
     let subject = subject();
     let group = unused_name("timeout");
     let mut members: Vec<Member> = (0..3)
-        .map(|_| Member::new(&subject, &group).with_timeouts(120_000, 1_500))
+        .map(|_| Member::new(&subject, &group).with_timeouts(PATIENCE_MS, SOON_MS))
         .collect();
     stabilise(&mut members);
     let leader = members[0].send_join();
@@ -148,15 +149,13 @@ fn the_longest_rebalance_timeout_of_the_members_counts() {
     let subject = subject();
     let group = unused_name("timeout");
     let mut members = vec![
-        Member::new(&subject, &group).with_timeouts(120_000, 500),
-        Member::new(&subject, &group).with_timeouts(120_000, 60_000),
+        Member::new(&subject, &group).with_timeouts(PATIENCE_MS, SOON_MS),
+        Member::new(&subject, &group).with_timeouts(PATIENCE_MS, PATIENCE_MS),
     ];
     stabilise(&mut members);
     let leader = members[0].send_join();
     members[1].aside.await_state(&group, "PreparingRebalance");
-    members[0].client.expect_silence();
-    members[0].client.expect_silence();
-    members[0].client.expect_silence();
+    members[0].client.expect_silence_for(PAST_SOON);
     assert_eq!(members[1].join().generation_id, 3);
     assert_eq!(members[0].joined(leader).members.len(), 2);
 }
@@ -255,6 +254,8 @@ fn a_thousand_members_rebalance_together() {
     };
     let group = unused_name("crowd");
     let mut members: Vec<Member> = (0..1_000).map(|_| Member::new(&subject, &group)).collect();
+    // The joins that count follow each other within the delay.
+    members.iter_mut().for_each(Member::be_named);
     let sent: Vec<i32> = members.iter_mut().map(Member::send_join).collect();
     let answers: Vec<_> = members
         .iter_mut()

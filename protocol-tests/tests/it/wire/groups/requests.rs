@@ -35,6 +35,11 @@ pub const DELETE: i16 = 2;
 
 /// Long enough for a member never to expire within a test, also on a busy machine.
 pub const PATIENCE_MS: i32 = 120_000;
+/// A timeout that is to pass within a test, and not between two steps of it: a busy machine lets
+/// threads stand still for seconds.
+pub const SOON_MS: i32 = 6_000;
+/// How long something is waited for that would have come at [`SOON_MS`].
+pub const PAST_SOON: std::time::Duration = std::time::Duration::from_millis(7_000);
 
 pub fn group_id(name: &str) -> GroupId {
     GroupId(text(name))

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::super::calls::{poll, unused_name};
 use super::SETTINGS;
 use super::member::{Member, join_together, share_of, stabilise, stable};
-use super::requests::{SYNC, sync};
+use super::requests::{SOON_MS, SYNC, sync};
 use crate::wire::Subject;
 
 enum Restartable {
@@ -133,7 +133,7 @@ fn r117_a_member_that_does_not_return_loses_its_session_in_full_only() {
     let group = unused_name("r117");
     let mut members = vec![
         Member::new(broker.subject(), &group),
-        Member::new(broker.subject(), &group).with_timeouts(3_000, 3_000),
+        Member::new(broker.subject(), &group).with_timeouts(SOON_MS, SOON_MS),
     ];
     stabilise(&mut members);
     broker.kill_and_start();

@@ -5,7 +5,7 @@ use kafka_protocol::messages::JoinGroupRequest;
 use super::super::calls::{poll, text, unused_name};
 use super::member::{Member, join_together, share_of, stabilise};
 use super::requests::{
-    COMMIT, HEARTBEAT, JOIN, SYNC, at, commit, heartbeat, leave, plain_join, sync,
+    COMMIT, HEARTBEAT, JOIN, SOON_MS, SYNC, at, commit, heartbeat, leave, plain_join, sync,
 };
 use super::{Subject, subject};
 
@@ -254,7 +254,7 @@ fn r113_a_static_member_that_says_nothing_is_removed_when_its_session_ends() {
         Member::new(&subject, &group),
         Member::new(&subject, &group)
             .instance("b")
-            .with_timeouts(500, 500),
+            .with_timeouts(SOON_MS, SOON_MS),
     ];
     stabilise(&mut members);
     poll("the session to end", || {

@@ -1,10 +1,11 @@
 //! SyncGroup and the heartbeats around it (R109–R111).
 
 use kafka_protocol::messages::SyncGroupResponse;
+use protocol_tests::stopwatch::Stopwatch;
 
 use super::super::calls::{poll, text, unused_name};
 use super::member::{Member, join_together, share_of, stabilise, stable};
-use super::requests::{SYNC, heartbeat, sync};
+use super::requests::{PAST_SOON, PATIENCE_MS, SOON_MS, SYNC, heartbeat, sync};
 use super::subject;
 
 #[track_caller]
@@ -179,7 +180,7 @@ fn r110_a_member_that_does_not_sync_in_time_is_removed_although_it_beats() {
     let subject = subject();
     let group = unused_name("r110");
     let mut members: Vec<Member> = (0..2)
-        .map(|_| Member::new(&subject, &group).with_timeouts(120_000, 1_000))
+        .map(|_| Member::new(&subject, &group).with_timeouts(PATIENCE_MS, SOON_MS))
         .collect();
     join_together(&mut members);
     let ids: Vec<String> = members.iter().map(|it| it.id.clone()).collect();
@@ -200,7 +201,7 @@ fn r110_a_leader_that_does_not_sync_in_time_is_removed_and_another_leads() {
     let subject = subject();
     let group = unused_name("r110");
     let mut members: Vec<Member> = (0..2)
-        .map(|_| Member::new(&subject, &group).with_timeouts(120_000, 1_000))
+        .map(|_| Member::new(&subject, &group).with_timeouts(PATIENCE_MS, SOON_MS))
         .collect();
     join_together(&mut members);
     let parked = members[1].send_sync(&[]);
@@ -283,13 +284,13 @@ fn r109_a_parked_join_keeps_a_member_beyond_its_session() {
     let subject = subject();
     let group = unused_name("r109");
     let mut members = vec![
-        Member::new(&subject, &group).with_timeouts(120_000, 3_000),
-        Member::new(&subject, &group).with_timeouts(500, 3_000),
+        Member::new(&subject, &group).with_timeouts(PATIENCE_MS, 2 * SOON_MS),
+        Member::new(&subject, &group).with_timeouts(SOON_MS, 2 * SOON_MS),
     ];
     stabilise(&mut members);
     members[1].offer(&[("range", b"new")]);
     let parked = members[1].send_join();
-    // The first one never comes back; until its rebalance timeout the other one waits for six
+    // The first one never comes back; until its rebalance timeout the other one waits for two
     // sessions.
     let answer = members[1].joined(parked);
     assert_eq!((answer.error_code, answer.generation_id), (0, 3));
@@ -303,13 +304,11 @@ fn r109_a_parked_sync_keeps_a_member_beyond_its_session() {
     let group = unused_name("r109");
     let mut members = vec![
         Member::new(&subject, &group),
-        Member::new(&subject, &group).with_timeouts(500, 120_000),
+        Member::new(&subject, &group).with_timeouts(SOON_MS, PATIENCE_MS),
     ];
     join_together(&mut members);
     let parked = members[1].send_sync(&[]);
-    for _ in 0..4 {
-        members[1].client.expect_silence();
-    }
+    members[1].client.expect_silence_for(PAST_SOON);
     let id = members[1].id.clone();
     assert_eq!(members[0].sync(&[(&id, b"yours")]).error_code, 0);
     let answer = members[1].synced(parked);
@@ -322,11 +321,12 @@ fn r109_r111_heartbeats_and_commits_keep_a_member_and_silence_does_not() {
     let topic = subject.topic("r109");
     let group = unused_name("r109");
     let mut members: Vec<Member> = (0..3)
-        .map(|_| Member::new(&subject, &group).with_timeouts(1_500, 120_000))
+        .map(|_| Member::new(&subject, &group).with_timeouts(SOON_MS, PATIENCE_MS))
         .collect();
     stabilise(&mut members);
     // Two sessions long; the third one says nothing.
-    for _ in 0..10 {
+    let since = Stopwatch::start();
+    while since.elapsed() < 2 * PAST_SOON {
         members[0].heartbeat();
         members[1].commit(&topic.name, 1);
         members[0].client.expect_silence();

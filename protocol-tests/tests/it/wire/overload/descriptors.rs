@@ -21,7 +21,7 @@ fn with_256_descriptors_accept_pauses_says_so_once_and_recovers() {
     let address = subject.bootstrap.parse().expect("an address");
     let crowd: Vec<TcpStream> = (0..2 * LIMIT)
         .map(|_| {
-            TcpStream::connect_timeout(&address, Duration::from_secs(10))
+            TcpStream::connect_timeout(&address, Duration::from_secs(60))
                 .expect("into the backlog at least")
         })
         .collect();
@@ -36,12 +36,14 @@ fn with_256_descriptors_accept_pauses_says_so_once_and_recovers() {
     let id = created.topic_id;
     let another = Topic { name, id };
     healthy.client.append(&another, &Batch::numbered(1));
-    // No busy loop: an idle broker at its limit does nothing.
-    let before = proc.cpu();
-    std::thread::sleep(Duration::from_secs(2));
-    let used = proc.cpu() - before;
-    eprintln!("{used:?} of processor time in 2 s at the limit");
-    assert!(used <= Duration::from_millis(200), "{used:?} in 2 s");
+    // No busy loop: once it is idle, a broker at its limit does nothing.
+    let quiet = poll("the broker to do nothing", || {
+        let before = proc.cpu();
+        std::thread::sleep(Duration::from_secs(2));
+        let used = proc.cpu() - before;
+        (used <= Duration::from_millis(200)).then_some(used)
+    });
+    eprintln!("{quiet:?} of processor time in 2 s at the limit");
     healthy.work();
     assert_eq!(subject.said("accepting connections pauses").len(), 1);
     drop(crowd);

@@ -38,7 +38,7 @@ fn more_bodies_than_the_pool_holds_are_read_one_after_the_other() {
             let (body, end) = frame.split_at(frame.len() - 1);
             let (body, end) = (body.to_vec(), end.to_vec());
             std::thread::spawn(move || {
-                let timeout = Some(std::time::Duration::from_secs(60));
+                let timeout = Some(std::time::Duration::from_secs(180));
                 stream.set_write_timeout(timeout).expect("not zero");
                 stream.set_read_timeout(timeout).expect("not zero");
                 stream.write_all(&body)?;
