@@ -175,20 +175,31 @@ impl Client {
     /// Waits until an answer has begun to come, and leaves it in the connection.
     #[track_caller]
     pub fn expect_answers(&mut self) {
-        let peeked = self.stream.peek(&mut [0]);
+        let peeked = self.peek_for(DEADLINE);
         assert!(matches!(peeked, Ok(1)), "no answer: {peeked:?}");
     }
 
     /// Whether an answer begins to come within a while.
     pub fn answers_within(&mut self, a_while: Duration) -> bool {
+        matches!(self.peek_for(a_while), Ok(1))
+    }
+
+    /// Waits a while for a byte and leaves it there; 0 is the end of the connection.
+    fn peek_for(&mut self, a_while: Duration) -> std::io::Result<usize> {
         self.stream
             .set_read_timeout(Some(a_while))
             .expect("not zero");
-        let peeked = self.stream.peek(&mut [0]);
+        let peeked = loop {
+            match self.stream.peek(&mut [0]) {
+                // This process was stopped and goes on.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
         self.stream
             .set_read_timeout(Some(DEADLINE))
             .expect("not zero");
-        matches!(peeked, Ok(1))
+        peeked
     }
 
     /// Neither an answer nor a close for a while.
@@ -199,15 +210,7 @@ impl Client {
 
     #[track_caller]
     pub fn expect_silence_for(&mut self, a_while: Duration) {
-        self.stream
-            .set_read_timeout(Some(a_while))
-            .expect("not zero");
-        let mut byte = [0];
-        let peeked = self.stream.peek(&mut byte);
-        self.stream
-            .set_read_timeout(Some(DEADLINE))
-            .expect("not zero");
-        match peeked {
+        match self.peek_for(a_while) {
             Ok(0) => panic!("the connection was closed"),
             Ok(_) => panic!("an answer came although none was due"),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
