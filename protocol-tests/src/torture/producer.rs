@@ -21,7 +21,7 @@ use crate::random::Random;
 const IN_FLIGHT: usize = 5;
 /// Answers that ask for another attempt before the producer gives up on the broker: longer than
 /// a broker may take to see that a full disk has room again.
-const ATTEMPTS: u32 = 1_500;
+const ATTEMPTS: u32 = 500;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 /// Old on purpose: producer state must not depend on what clients write here (R73).
 const FIRST_TIMESTAMP_MS: i64 = 1_600_000_000_000;
