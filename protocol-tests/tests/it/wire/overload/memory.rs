@@ -128,7 +128,7 @@ fn bombs_of_every_codec_are_refused_and_leave_no_trace() {
     let mut client = subject.connect();
     client.append(&topic, &Batch::numbered(10).compressed(ZSTD));
     let proc = subject.proc();
-    let resident_kib = proc.resident_kib();
+    let (own_kib, resident_kib) = (proc.own_kib(), proc.resident_kib());
     // One record of 256 MiB of zeros in a payload of some hundred KiB at most.
     for codec in [GZIP, LZ4, SNAPPY, ZSTD] {
         let bomb = Batch::sized(256 << 20).compressed(codec);
@@ -140,7 +140,7 @@ fn bombs_of_every_codec_are_refused_and_leave_no_trace() {
         let answer = client.produce(&topic, &bomb);
         assert_eq!(answer.error_code, 87, "codec {codec}");
         assert_eq!(client.log_end_offset(&topic), 10, "nothing is stored");
-        let grown_kib = proc.resident_kib().saturating_sub(resident_kib);
+        let grown_kib = proc.own_kib().saturating_sub(own_kib);
         let peak_kib = proc.peak_kib().saturating_sub(resident_kib);
         eprintln!("codec {codec}, {size} bytes: {grown_kib} KiB kept, {peak_kib} KiB at the peak");
         // The frames themselves are up to 9 MiB.

@@ -116,6 +116,12 @@ impl Proc {
         kib.and_then(|kib| kib.parse().ok()).expect("a size in kB")
     }
 
+    /// Memory of its own in KiB, without the pages of its program, which the kernel brings and takes
+    /// as it likes.
+    fn own_kib(&self) -> u64 {
+        self.status_kib("RssAnon:")
+    }
+
     /// Resident memory in KiB.
     fn resident_kib(&self) -> u64 {
         self.status_kib("VmRSS:")
