@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::server::workers::Workers;
 const BACKLOG: i32 = 4096;
 /// Connections may have this part of the descriptors; logs need some too.
 const CONNECTIONS_PER_CENT: u64 = 95;
-/// After running out of descriptors the loop tries again at least this often.
+/// After running out of descriptors the loop looks for free ones at least this often.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
 /// A listener that is bound but does not accept yet.
@@ -140,12 +140,12 @@ impl Acceptor {
             // Where a limit is reached, clients wait in the backlog, as with Kafka.
             self.connections.room(&self.listener).await;
             match socket.accept().await {
-                Ok((stream, address)) => self.take(stream, address, stopping).await,
+                Ok((stream, address)) => self.take(socket, stream, address, stopping).await,
                 // A client that went away while it waited concerns nobody else.
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     self.say_short(&error);
-                    self.wait_for_descriptors().await;
+                    self.wait_for_descriptors(socket).await;
                 }
             }
         }
@@ -154,6 +154,7 @@ impl Acceptor {
     /// Serves a connection on a task of its own, once it is its turn.
     async fn take(
         &mut self,
+        socket: &TcpListener,
         stream: TcpStream,
         address: SocketAddr,
         stopping: &watch::Receiver<bool>,
@@ -178,7 +179,7 @@ impl Acceptor {
         }
         if is_of_the_reserve {
             self.say_short(&"95 % of the descriptors are in use");
-            self.wait_for_descriptors().await;
+            self.wait_for_descriptors(socket).await;
         } else {
             self.is_short = false;
         }
@@ -224,10 +225,18 @@ impl Acceptor {
         self.is_short = true;
     }
 
-    /// Until a connection ends: the rest of the descriptors is for logs.
-    async fn wait_for_descriptors(&self) {
-        let ended = self.connections.next_end();
-        let _ = tokio::time::timeout(RETRY_ACCEPT, ended).await;
+    /// Until one below the reserve is free, by the end of a connection or otherwise: the rest is for
+    /// logs.
+    async fn wait_for_descriptors(&self, socket: &TcpListener) {
+        loop {
+            let ended = self.connections.next_end();
+            let _ = tokio::time::timeout(RETRY_ACCEPT, ended).await;
+            // A copy gets the lowest free number, as the next connection would.
+            let copy = socket.as_fd().try_clone_to_owned();
+            if copy.is_ok_and(|copy| copy.as_raw_fd() < self.reserve_from) {
+                return;
+            }
+        }
     }
 }
 

@@ -44,6 +44,7 @@ fn with_256_descriptors_accept_pauses_says_so_once_and_recovers() {
         (used <= Duration::from_millis(200)).then_some(used)
     });
     eprintln!("{quiet:?} of processor time in 2 s at the limit");
+    assert!(proc.descriptors() < LIMIT, "the reserve is left to logs");
     healthy.work();
     assert_eq!(subject.said("accepting connections pauses").len(), 1);
     drop(crowd);
