@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::log::context::LogContext;
+use crate::log::context::{LogContext, Shared};
 use crate::log::partition_dirs::{self, Aside};
 use crate::log::read::View;
 use crate::log::segment::{SUFFIXES, Segment, file_name};
@@ -28,12 +28,18 @@ const MOVED_FILE: &str = "ottla.moved";
 const CHUNK: usize = 1 << 20;
 
 /// The segments of a log at one moment.
-pub struct CopyView(View);
+pub struct CopyView {
+    view: View,
+    shared: Arc<Shared>,
+}
 
 impl Log {
     /// What is there to be copied now.
     pub fn copy_view(&self) -> CopyView {
-        CopyView(self.view())
+        CopyView {
+            view: self.view(),
+            shared: self.shared.clone(),
+        }
     }
 }
 
@@ -79,10 +85,9 @@ impl LogCopy {
     /// bytes were copied.
     pub fn copy(
         &mut self,
-        view: &CopyView,
+        CopyView { view, shared }: &CopyView,
         mut progress: impl FnMut(u64, Offset) -> bool,
     ) -> Result<u64, Error> {
-        let view = &view.0;
         let before = self.bytes();
         let first = (view.len() > 0).then(|| view.segment(0).0.base_offset());
         self.forget_below(first.unwrap_or(Offset::MAX))?;
@@ -94,7 +99,11 @@ impl LogCopy {
             }
             let is_sealed = index + 1 < view.len() || !view.ends_with_active();
             if is_sealed && self.completed.get(&base) != Some(&size) {
-                self.copy_indexes(segment)?;
+                {
+                    // A compacted segment of the list may still have its names to come.
+                    let _gate = shared.enter();
+                    self.copy_indexes(segment)?;
+                }
                 self.sync_segment(base)?;
                 self.completed.insert(base, size);
             }

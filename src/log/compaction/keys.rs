@@ -138,7 +138,8 @@ impl Table {
             return true;
         }
         let more = self.slots.len() + self.slots.len() / 2;
-        let wanted = more.max(FIRST_SLOTS).min(max_slots);
+        let needed = ((self.used + 1) as f64 / load_factor).ceil() as usize;
+        let wanted = more.max(needed).max(FIRST_SLOTS).min(max_slots);
         // The smallest tables hold one key at least, or no round would ever end.
         let is_first = self.used == 0 && self.slots.is_empty();
         if wanted <= self.slots.len() || !(fits(wanted, load_factor) || is_first) {
@@ -190,6 +191,20 @@ mod tests {
             "a key that is known needs no room"
         );
         assert_eq!(map.get(&0_i64.to_be_bytes()), Some(keys));
+    }
+
+    #[test]
+    fn a_small_load_factor_fills_its_part_of_the_memory() {
+        for load_factor in [0.01, 0.05, 0.1] {
+            let max_bytes = 56 << 20;
+            let mut map = LastOffsets::new(max_bytes, load_factor);
+            let mut keys = 0_i64;
+            while map.put(&keys.to_be_bytes(), keys) {
+                keys += 1;
+            }
+            let ideal = (max_bytes / SLOT) as f64 * load_factor;
+            assert!(keys as f64 > 0.6 * ideal, "{keys} of {ideal}");
+        }
     }
 
     #[test]
