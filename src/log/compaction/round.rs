@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::dirt::groups;
-use super::keys::LastOffsets;
+use super::keys::{Hash, LastOffsets};
 use super::output::{Output, remove_cleaned};
 use super::rules::{Batch, Emptied, Pass};
 use super::transactions::{Aborted, Marker, Markers};
@@ -15,8 +15,12 @@ use crate::log::remembered::Remembered;
 use crate::log::segment::Segment;
 use crate::log::walk::{HeaderWalk, Step};
 use crate::protocol::batch::{BatchError, BatchHeader, for_each_record};
+use crate::protocol::compression::Codec;
 use crate::protocol::retain::{Retained, empty, retain, rewrite};
 use crate::types::{Millis, Offset};
+
+/// Keys of a batch that are looked at before the first of them is asked about.
+const LOOK_AHEAD: usize = 4096;
 
 impl Inspection {
     /// Begins the round over `dirt`.
@@ -109,20 +113,40 @@ impl Round {
         header: &BatchHeader,
         first_dirty: Offset,
     ) -> Result<Option<Offset>, Error> {
-        let (keys, mut full_at) = (&mut self.keys, None);
         let limit = self.log.max_inflated(header);
-        let looked = retain(walk.whole_batch(header)?, limit, |record| {
-            if let Some(key) = record.key
-                && record.offset >= first_dirty
-                && full_at.is_none()
-                && !keys.put(key, record.offset)
-            {
-                full_at = Some(record.offset);
+        let bytes = walk.whole_batch(header)?;
+        let hashes = self.look_ahead(header, bytes);
+        let (keys, mut ahead, mut full_at) = (&mut self.keys, hashes.into_iter(), None);
+        let looked = retain(bytes, limit, |record| {
+            if let Some(key) = record.key {
+                let hash = ahead.next().unwrap_or_else(|| keys.hash(key));
+                let is_dirty = record.offset >= first_dirty && full_at.is_none();
+                if is_dirty && !keys.put(hash, record.offset) {
+                    full_at = Some(record.offset);
+                }
             }
             false
         });
         looked.map_err(|e| walk.corrupt(&e.to_string()))?;
         Ok(full_at)
+    }
+
+    /// The first keys of the batch, fetched. Of a compressed batch none: it would be inflated
+    /// twice.
+    fn look_ahead(&self, header: &BatchHeader, bytes: &[u8]) -> Vec<Hash> {
+        let mut hashes = Vec::new();
+        if header.codec() == Some(Codec::None) {
+            // What is damaged is found by who reads on.
+            let _ = for_each_record(bytes, |record| {
+                hashes.extend(record.key.map(|key| self.keys.hash(key)));
+                match hashes.len() < LOOK_AHEAD {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            });
+            self.keys.fetch(&hashes);
+        }
+        hashes
     }
 
     fn groups(&self) -> Result<Vec<Range<usize>>, Error> {
@@ -246,8 +270,10 @@ impl Round {
         if self.pass.drops_all(batch, header) {
             return Ok(None);
         }
+        let mut ahead = self.look_ahead(header, bytes).into_iter();
         let retained = retain(bytes, self.log.max_inflated(header), |record| {
-            let last = record.key.and_then(|key| self.keys.get(key));
+            let hash = |key| ahead.next().unwrap_or_else(|| self.keys.hash(key));
+            let last = record.key.map(hash).and_then(|hash| self.keys.get(hash));
             let forgets = is_planted("compaction.forgets") && record.offset % 50 == 49;
             self.pass.keeps(header, record, last) && !forgets
         })?;
