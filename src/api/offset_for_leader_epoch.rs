@@ -7,14 +7,40 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{
 };
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
-use super::{Outcome, RequestContext, answer};
+use super::off_runtime::off_runtime;
+use super::{Outcome, Parked, RequestContext, answer};
+use crate::broker::Shared;
 use crate::error::ResponseError;
 use crate::types::{LeaderEpoch, Offset};
 
 pub fn handle(cx: &RequestContext, request: OffsetForLeaderEpochRequest) -> Outcome {
+    let (version, correlation_id) = (cx.version(), cx.header.correlation_id);
+    if !opens_logs(cx.shared, &request) {
+        return answer::now(cx, version, &find_all(cx.shared, &request));
+    }
+    let shared = cx.shared.clone();
+    Parked::shared(async move {
+        let response = off_runtime(move || find_all(&shared, &request)).await;
+        answer::encode(correlation_id, version, &response)
+    })
+}
+
+fn opens_logs(shared: &Shared, request: &OffsetForLeaderEpochRequest) -> bool {
+    request.topics.iter().any(|topic| {
+        topic.partitions.iter().any(|asked| {
+            let partition = shared.partitions.find(&topic.topic, asked.partition);
+            partition.is_ok_and(|partition| !partition.is_opened())
+        })
+    })
+}
+
+fn find_all(
+    shared: &Shared,
+    request: &OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
-            let found = end_of_epoch(cx, &topic.topic, asked);
+            let found = end_of_epoch(shared, &topic.topic, asked);
             let (epoch, end_offset) = *found.as_ref().unwrap_or(&(-1, -1));
             EpochEndOffset::default()
                 .with_error_code(found.err().map_or(0, |error| error.code()))
@@ -26,15 +52,14 @@ pub fn handle(cx: &RequestContext, request: OffsetForLeaderEpochRequest) -> Outc
             .with_topic(topic.topic.clone())
             .with_partitions(partitions.collect())
     });
-    let response = OffsetForLeaderEpochResponse::default().with_topics(topics.collect());
-    answer::now(cx, cx.version(), &response)
+    OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
 }
 
 fn end_of_epoch(
-    cx: &RequestContext,
+    shared: &Shared,
     topic: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(LeaderEpoch, Offset), ResponseError> {
-    let partition = cx.shared.partitions.find(topic, asked.partition)?;
+    let partition = shared.partitions.find(topic, asked.partition)?;
     partition.end_of_epoch(asked.current_leader_epoch, asked.leader_epoch)
 }
