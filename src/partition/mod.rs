@@ -15,6 +15,7 @@ mod producers;
 mod read;
 pub mod retention;
 mod settings;
+mod state;
 pub mod volume;
 mod wait;
 
@@ -25,7 +26,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::ResponseError;
 use crate::log::flush::Purpose;
 use crate::log::flusher::Flushable;
-use crate::log::retention::IdleLog;
 use crate::log::{self, Appended, FlushWork, Flushed, Log, OpenAt};
 use crate::metadata::image::PartitionImage;
 use crate::metadata::topic_config::TopicConfig;
@@ -35,9 +35,9 @@ use crate::types::{LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
 
 use compaction::Cleaning;
 pub use leader::Leader;
-use moving::Move;
 pub use offsets::{FoundOffset, OffsetQuery};
 pub use read::{ReadAt, ReadResult};
+use state::{LogState, State};
 use volume::{CheckpointedOffsets, Remains, Volume};
 use wait::WaitList;
 pub use wait::{Isolation, Until, Wait};
@@ -61,32 +61,6 @@ struct PartitionArgs<'a> {
     config: Arc<TopicConfig>,
     strict_produce: bool,
     open_at: OpenAt,
-}
-
-struct State {
-    /// Where the log is.
-    volume: Arc<Volume>,
-    /// The move of the log to another directory.
-    moving: Option<Arc<Move>>,
-    leader: Leader,
-    config: Arc<TopicConfig>,
-    log: LogState,
-    waiters: WaitList,
-    /// The end of the newest append that may not be acknowledged before it is synced.
-    sync_awaited: Offset,
-    /// What retention saw of the files of an unopened log.
-    idle: Option<IdleLog>,
-    cleaning: Cleaning,
-    /// The topic is deleted; requests that still hold the partition are told so.
-    closed: bool,
-}
-
-/// A log opens when it is first touched, so that a start costs nothing for idle partitions.
-enum LogState {
-    Unopened(OpenAt),
-    Open(Box<Log>),
-    /// Damaged or on a failed disk; the files are left as they are.
-    Offline,
 }
 
 /// Where a partition stands, read at one moment.
@@ -481,96 +455,6 @@ pub struct ParkedAt {
 impl Drop for ParkedAt {
     fn drop(&mut self) {
         self.partition.lock().waiters.remove(self.id);
-    }
-}
-
-impl State {
-    /// Opens the log on first touch.
-    fn open(&mut self, partition: &Partition) -> Result<(), ResponseError> {
-        if self.closed {
-            return Err(ResponseError::UnknownTopicOrPartition);
-        }
-        if self.volume.log.directory.is_offline() {
-            // What is unsynced may be gone after all: nothing of it is served (R188).
-            return Err(ResponseError::KafkaStorageError);
-        }
-        let LogState::Unopened(at) = &self.log else {
-            return Ok(());
-        };
-        partition.opened.store(true, Ordering::Relaxed);
-        let (name, config) = (
-            partition.name.to_string(),
-            settings::log_config(&self.config),
-        );
-        let cx = &self.volume.log;
-        match Log::create_or_open(cx, &name, partition.topic_id, config, *at) {
-            Ok((log, _)) if log.latest_epoch() > Some(self.leader.epoch) => {
-                // The epoch of a batch lies outside its checksum, or the metadata is not the
-                // one this log was written under: neither may be appended to.
-                tracing::error!(partition = %partition.name, log_epoch = ?log.latest_epoch(),
-                    leader_epoch = self.leader.epoch, "the log is ahead of the metadata");
-                self.log = LogState::Offline;
-                Err(ResponseError::KafkaStorageError)
-            }
-            Ok((mut log, _)) => {
-                // The epoch is known from its election on, also before its first batch (R98).
-                log.begin_epoch(self.leader.epoch);
-                self.leader.local_end_moved(log.log_end_offset());
-                if self.volume.cleaned_to(&partition.name) > Some(log.log_end_offset()) {
-                    // The log has lost what was cleaned. What comes at those offsets now is not
-                    // clean, and would be taken for it once the log has passed them.
-                    let start = log.log_start_offset();
-                    self.volume.note_cleaned(&partition.name, start);
-                }
-                self.log = LogState::Open(Box::new(log));
-                Ok(())
-            }
-            Err(error) => {
-                if !error.may_pass() {
-                    self.log = LogState::Offline;
-                }
-                Err(partition.refusal(&error))
-            }
-        }
-    }
-
-    fn progress(&mut self) -> Result<Progress, ResponseError> {
-        let high_watermark = self.leader.high_watermark();
-        let leader_epoch = self.leader.epoch;
-        let log = self.log.get()?;
-        let last_stable_offset = log.last_stable_offset_bound().unwrap_or(high_watermark);
-        Ok(Progress {
-            log_start_offset: log.log_start_offset(),
-            log_end_offset: log.log_end_offset(),
-            high_watermark,
-            last_stable_offset: last_stable_offset.min(high_watermark),
-            leader_epoch,
-        })
-    }
-
-    /// R86: a client that knows an older or a newer leader is told so.
-    fn check_epoch(&self, current_leader_epoch: LeaderEpoch) -> Result<(), ResponseError> {
-        match current_leader_epoch {
-            ..0 => Ok(()),
-            epoch if epoch < self.leader.epoch => Err(ResponseError::FencedLeaderEpoch),
-            epoch if epoch > self.leader.epoch => Err(ResponseError::UnknownLeaderEpoch),
-            _ => Ok(()),
-        }
-    }
-
-    fn local_end_moved(&mut self, end: Offset, bytes: u64) {
-        if self.leader.local_end_moved(end) {
-            self.waiters.advanced(bytes, self.leader.high_watermark());
-        }
-    }
-}
-
-impl LogState {
-    fn get(&mut self) -> Result<&mut Log, ResponseError> {
-        match self {
-            LogState::Open(log) => Ok(log),
-            LogState::Unopened(_) | LogState::Offline => Err(ResponseError::KafkaStorageError),
-        }
     }
 }
 
