@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use super::*;
-use crate::metadata::records::{Partition, PartitionChange};
+use crate::metadata::records::{MetadataRecord, Partition, PartitionChange, TOPIC_RESOURCE};
 use crate::metadata::replay::Replay;
 
 fn id(number: u128) -> TopicId {
