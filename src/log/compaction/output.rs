@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::round::CopyError;
 use crate::log::context::LogContext;
 use crate::log::flush::sync_logs;
 use crate::log::index_rule::IndexRule;
@@ -17,6 +16,15 @@ use crate::types::Offset;
 /// What was written is synced in steps of this, so that the device is not asked for a whole
 /// segment at once.
 const SYNC_BYTES: u64 = 32 << 20;
+
+/// What copying a batch met: its own bytes, or the files.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error(transparent)]
+    Log(#[from] Error),
+}
 
 pub struct Output<'a> {
     cx: &'a LogContext,

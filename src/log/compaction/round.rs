@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::dirt::groups;
 use super::keys::{Hash, LastOffsets};
-use super::output::{Output, remove_cleaned};
+use super::output::{CopyError, Output, remove_cleaned};
 use super::rules::{Batch, Emptied, Pass};
 use super::transactions::{Aborted, Marker, Markers};
 use super::{Cleaned, Dirt, Inspection, Limits, Pace, Stats};
@@ -385,15 +385,6 @@ enum Mapped {
     Full,
     /// The caller ended the round.
     Ended,
-}
-
-/// What copying a batch met: its own bytes, or the files.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CopyError {
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    #[error(transparent)]
-    Log(#[from] Error),
 }
 
 impl Inspection {
