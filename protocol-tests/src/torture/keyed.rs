@@ -23,6 +23,10 @@ use crate::random::Random;
 
 /// Requests in flight.
 const IN_FLIGHT: usize = 5;
+/// Batches of a writer in one life of the broker before it makes pauses: a cleaner on a slow disk would
+/// fall behind for good, and the next start with it.
+const HURRIED: u32 = 10_000;
+const PAUSE: Duration = Duration::from_millis(5);
 /// What a partition is called.
 const PARTITIONS: [(&str, i32); 3] = [("keyed", 0), ("keyed", 1), ("short", 0)];
 const COMMON: [(&str, &str); 5] = [
@@ -87,8 +91,13 @@ impl Writer {
             return Ok(());
         };
         let mut in_flight = VecDeque::new();
+        let mut sent = 0;
         loop {
             while in_flight.len() < IN_FLIGHT && !stop.load(Ordering::Relaxed) {
+                if sent >= HURRIED {
+                    std::thread::sleep(PAUSE);
+                }
+                sent += 1;
                 let records = self.records();
                 let batch = batch(&records);
                 in_flight.push_back(records);
