@@ -1,7 +1,8 @@
 //! What changes a topic under load: records deleted on request, and configs altered in flight.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -21,7 +22,7 @@ pub struct Trimmer {
     others: BTreeMap<(&'static str, i32), Trimmed>,
     random: Random,
     /// Calls that were answered.
-    pub done: u64,
+    pub done: Arc<AtomicU64>,
 }
 
 /// What is known of a log start.
@@ -40,7 +41,7 @@ impl Trimmer {
             places: known.collect(),
             others: BTreeMap::new(),
             random: Random::new(seed),
-            done: 0,
+            done: Arc::default(),
         }
     }
 
@@ -74,7 +75,7 @@ impl Trimmer {
                     ),
                     Err(_) => return Ok(()),
                 }
-                self.done += 1;
+                self.done.fetch_add(1, Ordering::Relaxed);
             }
             std::thread::sleep(BETWEEN_CHANGES);
         }
@@ -95,14 +96,18 @@ impl Trimmer {
             None => self.others.entry(place).or_default(),
         };
         let (topic, partition) = place;
-        if start < known.floor {
+        // What retention has moved and no checkpoint tells yet may come back.
+        if start < known.floor && keeps.is_none() {
             let floor = known.floor;
             findings.say(format!(
                 "{topic}-{partition}: the log start went back from {floor} to {start}"
             ));
         }
         let has_moved = start > known.floor;
-        known.floor = known.floor.max(start);
+        known.floor = match keeps {
+            Some(_) => start,
+            None => known.floor.max(start),
+        };
         let is_allowed = match keeps {
             Some(keeps) => !has_moved || bytes >= keeps,
             None => start <= known.asked,

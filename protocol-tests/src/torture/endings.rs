@@ -1,6 +1,7 @@
 //! The ways in which a broker under load comes to its end.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -23,6 +24,8 @@ use crate::random::Random;
 pub const PROBE: &str = "probe";
 /// A point that is not reached within this time under load is not on the way, on a slow disk either.
 pub const REACHED_WITHIN_MS: i64 = 120_000;
+/// How long a life lasts for DeleteRecords to be answered.
+const TRIMMED_WITHIN_MS: i64 = 20_000;
 /// More than is written before the power goes, also when that is late.
 const POWER_DISK_MIB: u64 = 512;
 const COMPACTED_DISK_MIB: u64 = 512;
@@ -92,10 +95,18 @@ impl Ending {
         let bootstrap = site.bootstrap.clone();
         let life = lifetime(random);
         let (ended, in_doubt) = match *self {
-            Ending::Killed => world.live(&bootstrap, || {
-                std::thread::sleep(life);
-                broker.kill()
-            }),
+            Ending::Killed => {
+                let trims = world.trims_so_far();
+                let wanted = match random.one_in(3) {
+                    true => world.trims() + 1,
+                    false => 0,
+                };
+                world.live(&bootstrap, || {
+                    std::thread::sleep(life);
+                    await_trims(&trims, wanted);
+                    broker.kill()
+                })
+            }
             Ending::Stopped => world.live(&bootstrap, || {
                 std::thread::sleep(life);
                 broker.stop()
@@ -131,6 +142,15 @@ impl Ending {
         };
         summary.in_doubt += in_doubt;
         ended
+    }
+}
+
+/// On a slow disk a life may be over before anything that has to be synced was answered. Not always:
+/// an end in the middle of the first is one of those to be tried.
+fn await_trims(trims: &AtomicU64, wanted: u64) {
+    let clock = Clock::system();
+    while trims.load(Ordering::Relaxed) < wanted && clock.monotonic_ms() < TRIMMED_WITHIN_MS {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -16,17 +16,13 @@ use super::broker::{Broker, Site, Started};
 use super::check::Findings;
 use super::endings::REACHED_WITHIN_MS;
 use super::points::{COMPACTION_POINTS, Point};
-use super::producer::patiently;
+use super::producer::{HURRIED, PAUSE, patiently};
 use super::{Options, Summary, damage, endings, restart};
 use crate::client::Connection;
 use crate::random::Random;
 
 /// Requests in flight.
 const IN_FLIGHT: usize = 5;
-/// Batches of a writer in one life of the broker before it makes pauses: a cleaner on a slow disk would
-/// fall behind for good, and the next start with it.
-const HURRIED: u32 = 10_000;
-const PAUSE: Duration = Duration::from_millis(5);
 /// What a partition is called.
 const PARTITIONS: [(&str, i32); 3] = [("keyed", 0), ("keyed", 1), ("short", 0)];
 const COMMON: [(&str, &str); 5] = [

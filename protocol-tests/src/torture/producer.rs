@@ -23,6 +23,10 @@ const IN_FLIGHT: usize = 5;
 /// a broker may take to see that a full disk has room again.
 const ATTEMPTS: u32 = 500;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
+/// Batches of a producer in one life of the broker before it makes pauses: on a slow disk the rest of
+/// the broker would fall behind, and the next start with it.
+pub const HURRIED: usize = 5_000;
+pub const PAUSE: Duration = Duration::from_millis(5);
 /// Old on purpose: producer state must not depend on what clients write here (R73).
 const FIRST_TIMESTAMP_MS: i64 = 1_600_000_000_000;
 
@@ -49,6 +53,7 @@ pub struct Producer {
     producer_id: i64,
     /// The sequence 0 of `producer_id` has this ordinal.
     first_ordinal: u32,
+    hurried_until: usize,
 }
 
 /// Why a round of sending ended.
@@ -79,6 +84,7 @@ impl Producer {
             random: Random::new(seed),
             producer_id: -1,
             first_ordinal: 0,
+            hurried_until: 0,
         }
     }
 
@@ -96,6 +102,7 @@ impl Producer {
 
     /// Sends new batches until `stop` or until the broker goes away. An error is a violation.
     pub fn load(&mut self, bootstrap: &str, stop: &AtomicBool) -> Result<()> {
+        self.hurried_until = self.history.len() + HURRIED;
         let mut refusals = 0;
         while !stop.load(Ordering::Relaxed) {
             let Ok(mut connection) = Connection::open(bootstrap) else {
@@ -220,6 +227,9 @@ impl Producer {
         loop {
             let go_on = matches!(end, End::Stopped) && !stop.load(Ordering::Relaxed);
             while go_on && in_flight.len() < IN_FLIGHT {
+                if self.history.len() >= self.hurried_until {
+                    std::thread::sleep(PAUSE);
+                }
                 in_flight.push_back(self.history.len());
                 self.history.push(Sent {
                     first: self.next_ordinal(),

@@ -1,7 +1,8 @@
 //! Everybody who uses the broker, and what they know.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Scope;
 use std::time::Duration;
 
@@ -265,7 +266,12 @@ impl World {
 
     /// Log starts moved by DeleteRecords.
     pub fn trims(&self) -> u64 {
-        self.trimmer.done
+        self.trimmer.done.load(Ordering::Relaxed)
+    }
+
+    /// [`World::trims`] as they come.
+    pub fn trims_so_far(&self) -> Arc<AtomicU64> {
+        self.trimmer.done.clone()
     }
 
     /// A topic beside those that are checked.

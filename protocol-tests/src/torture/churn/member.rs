@@ -268,7 +268,7 @@ impl<'a> Member<'a> {
     fn work(&mut self, connection: &mut Connection) -> Result<()> {
         // Where the broker was killed with a commit, that may or may not have come to pass.
         if self.unanswered.is_empty() {
-            self.unanswered = self.read(connection)?;
+            self.read(connection)?;
         }
         if !self.unanswered.is_empty() {
             self.commit(connection)?;
@@ -282,9 +282,9 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Partition, first record and the one behind the last, of those where there was something.
-    fn read(&mut self, connection: &mut Connection) -> Result<Vec<(i32, i64, i64)>> {
-        let mut moved = Vec::new();
+    /// What it reads has to be committed, also if the connection breaks before it has read everything:
+    /// it goes on at its positions.
+    fn read(&mut self, connection: &mut Connection) -> Result<()> {
         for (&partition, position) in self.positions.iter_mut().flatten() {
             let Ok(mut records) = connection.fetch(TOPIC, partition, *position, 1)? else {
                 continue;
@@ -299,10 +299,10 @@ impl<'a> Member<'a> {
             }
             if *position > from {
                 self.stage.ledger().read(partition, from, *position);
-                moved.push((partition, from, *position));
+                self.unanswered.push((partition, from, *position));
             }
         }
-        Ok(moved)
+        Ok(())
     }
 
     fn commit(&mut self, connection: &mut Connection) -> Result<()> {
