@@ -126,6 +126,7 @@ pub fn rebalance(target: &Target) -> Result<Value> {
         .collect();
     let mut connections = connections?;
     await_coordinator(&mut connections[0], group)?;
+    await_loaded(&mut connections[0], group)?;
     // All come within the broker's initial delay, which is waited out.
     let first_ns = now_ns();
     let nobody = vec![String::new(); target.connections];
@@ -302,6 +303,17 @@ fn await_coordinator(connection: &mut Connection, group: &str) -> Result<()> {
             code => bail!("no coordinator for {group}: {code}"),
         }
     }
+}
+
+/// Kafka names a coordinator that has not begun to load.
+fn await_loaded(connection: &mut Connection, group: &str) -> Result<()> {
+    let began = now_ns();
+    let request = HeartbeatRequest::default().with_group_id(group_id(group));
+    while NOT_READY.contains(&connection.call(&request, HEARTBEAT)?.error_code) {
+        ensure!(now_ns() - began < GIVE_UP_NS, "{group} is never loaded");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// As a member of one; again while the coordinator is not ready.
