@@ -262,7 +262,8 @@ impl Files {
         std::fs::rename(from, to)
     }
 
-    /// The regular files of a directory with their lengths; `None` if there is no directory.
+    /// The regular files of a directory with their lengths; `None` if there is no directory. What
+    /// somebody unlinks meanwhile, as housekeeping does with deleted names, may be missing.
     pub fn list(&self, directory: &Path) -> io::Result<Option<BTreeMap<String, u64>>> {
         let entries = match std::fs::read_dir(directory) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -271,7 +272,10 @@ impl Files {
         let mut found = BTreeMap::new();
         for entry in entries {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             if let Ok(name) = entry.file_name().into_string()
                 && metadata.is_file()
             {
@@ -363,6 +367,26 @@ pub(in crate::log) mod tests {
             }
             Err(errno.into())
         }
+    }
+
+    #[test]
+    fn a_directory_is_listed_while_files_in_it_go() {
+        const GOING: usize = 5_000;
+        let dir = tempfile::tempdir().unwrap();
+        let name = |number: usize| dir.path().join(format!("{number}.log.deleted"));
+        (0..GOING).for_each(|number| std::fs::write(name(number), b"").unwrap());
+        std::fs::write(dir.path().join("0.log"), b"kept").unwrap();
+        let files = Files::new(64);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..GOING).for_each(|number| files.remove(&name(number)).unwrap()));
+            loop {
+                let listed = files.list(dir.path()).unwrap().expect("a directory");
+                assert_eq!(listed.get("0.log"), Some(&4));
+                if listed.len() == 1 {
+                    break;
+                }
+            }
+        });
     }
 
     #[test]
