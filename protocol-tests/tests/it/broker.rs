@@ -141,6 +141,9 @@ fn says_ready(stdout: ChildStdout, log: Log) -> bool {
             if line.contains("Kafka Server started") {
                 let _ = ready.send(()); // nobody listens after the deadline
             }
+            if line.contains(" ERROR ") {
+                eprintln!("{line}"); // a test that fails for it would not tell why
+            }
             log.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(line);
