@@ -144,7 +144,7 @@ def measure(runner, options):
     alone["L13"] = lambda: lives.deletion(runner, 1000 if options.quick else 10000)
     alone["L9"] = lambda: groups.rebalance(runner, 1000, 3 if options.quick else 5)
     alone["L16"] = lambda: groups.loading(runner, *((100, 1000) if options.quick else (1000, 1000)))
-    alone["L13c"] = lambda: lives.compaction(runner, *((0.5, 200_000) if options.quick else (2, 1_000_000)))
+    alone["L13c"] = lambda: lives.compaction(runner, *((0.5, 200_000, 1) if options.quick else (2, 1_000_000, 5)))
     for name, row in alone.items():
         if is_wanted(options, name) or (name == "L1" and is_wanted(options, "L15")):
             add(name, row)

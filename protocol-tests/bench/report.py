@@ -128,9 +128,8 @@ def others(rows):
 def compaction_cell(found):
     if not found:
         return "peer absent"
-    loaded = found["while_producing"]
     return (f"{number(found['cpu_s_per_gib'])} in {number(found['took_s'])} s, +{found['extra_mb']:.0f} MB; p99 "
-            f"{number(found['quiet_p99_ms'])} ms quiet, {number(loaded['p99_ms'])} ms meanwhile")
+            f"{with_interval(found['quiet_p99_ms'])} ms quiet, {with_interval(found['p99_ms'])} ms meanwhile")
 
 
 def rebalance_cell(found):
