@@ -209,6 +209,7 @@ impl Log {
         let mut work = self.start(Purpose::Checkpoint)?;
         let d = &mut self.durability;
         d.reported = true;
+        work.bytes = d.unsynced.bytes();
         d.unsynced.reset();
         work.dirty_since = d.dirty_since.take().unwrap_or(now);
         work.sealed = d.sealed.iter().map(|s| s.segment.clone()).collect();
@@ -246,6 +247,7 @@ impl Log {
             purpose,
             offset: self.log_end_offset,
             dirty_since: 0,
+            bytes: 0,
             logs: logs.map(|s| s.log().clone()).collect(),
             sealed: Vec::new(),
             tails: None,

@@ -418,20 +418,28 @@ impl Flushable for Partition {
     }
 
     fn flushed(&self, flushed: Flushed) {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let LogState::Open(log) = &mut state.log else {
-            return;
+        let checkpointed = flushed.checkpointed_bytes();
+        let volume = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let LogState::Open(log) = &mut state.log else {
+                return;
+            };
+            match log.flushed(flushed) {
+                Ok(_) => {
+                    let counted = counted_end(log, state.sync_awaited);
+                    state.local_end_moved(counted, VISIBLE_BY_SYNC);
+                }
+                Err(error) => {
+                    self.refusal(&error);
+                    state.waiters.wake_all();
+                }
+            }
+            state.volume.clone()
         };
-        match log.flushed(flushed) {
-            Ok(_) => {
-                let counted = counted_end(log, state.sync_awaited);
-                state.local_end_moved(counted, VISIBLE_BY_SYNC);
-            }
-            Err(error) => {
-                self.refusal(&error);
-                state.waiters.wake_all();
-            }
+        if checkpointed > 0 {
+            self.note_checkpoint();
+            volume.checkpointed(checkpointed);
         }
     }
 }

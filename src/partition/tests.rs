@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::manager::Partitions;
+use super::volume::PASSED_BYTES;
 use super::*;
 use crate::clock::Clock;
 use crate::config::TopicDefaults;
@@ -244,6 +245,25 @@ fn ten_records_checkpointed(node: &Node) {
     let work = partition.start_flush(Purpose::Checkpoint, NOW).unwrap();
     partition.flushed(work.run());
     node.partitions.checkpoint();
+}
+
+#[test]
+fn many_flushed_bytes_do_not_wait_for_the_next_checkpoint_round() {
+    let node = node(false);
+    node.publish(&[], &[&topic(TopicId::random(), 0)]);
+    let partition = node.partitions.find("t", 0).unwrap();
+    partition.append(batch(), false, NOW).unwrap();
+    let work = partition.start_flush(Purpose::Checkpoint, NOW).unwrap();
+    let flushed = work.run();
+    let bytes = flushed.checkpointed_bytes();
+    assert_eq!(bytes, batch().size() as u64);
+    partition.flushed(flushed);
+    let file = node.dir.path().join("recovery-point-offset-checkpoint");
+    let is_told = || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("t 0 1\n"));
+    node.volume.checkpointed(PASSED_BYTES - bytes - 1);
+    assert!(!is_told());
+    node.volume.checkpointed(1);
+    assert!(is_told());
 }
 
 /// One record, then a kill before any checkpoint: the record must be there.

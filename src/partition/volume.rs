@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hashbrown::{HashMap, HashSet};
@@ -25,6 +25,9 @@ type Found = HashMap<TopicPartition, Option<TopicId>>;
 
 type Futures = Vec<(PathBuf, Option<(TopicId, i32)>)>;
 
+/// A round is written once recovery points have passed this much, however young the last one is.
+pub(super) const PASSED_BYTES: u64 = 256 << 20;
+
 /// See the module.
 pub struct Volume {
     pub log: Arc<LogContext>,
@@ -42,6 +45,8 @@ pub struct Volume {
     partitions: AtomicUsize,
     /// What was deleted, each with the monotonic time to remove it.
     to_unlink: Mutex<VecDeque<(Millis, Remains)>>,
+    /// Bytes that recovery points have passed since the last round.
+    passed_bytes: AtomicU64,
     /// Held by whoever writes a checkpoint round.
     round: Mutex<()>,
     /// `None` once the broker stops.
@@ -70,6 +75,7 @@ impl Volume {
             futures: Mutex::new(futures),
             partitions: AtomicUsize::new(0),
             to_unlink: Mutex::default(),
+            passed_bytes: AtomicU64::new(0),
             round: Mutex::default(),
             flusher: RwLock::new(Some(flusher)),
         })
@@ -302,6 +308,15 @@ impl Volume {
         self.write_checkpoints();
     }
 
+    /// A recovery point that was noted has passed so many bytes of batches. Many of them do not wait
+    /// for the next round: a start after a crash would read them all.
+    pub fn checkpointed(&self, bytes: u64) {
+        let passed = self.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if passed + bytes >= PASSED_BYTES {
+            self.write_checkpoints();
+        }
+    }
+
     /// A checkpoint round; true if everything noted before is durable. A failure takes the
     /// directory offline: a checkpoint that cannot be written is as bad as data that cannot
     /// (storage.md section 12).
@@ -312,6 +327,7 @@ impl Volume {
         if self.log.directory.is_offline() {
             return false;
         }
+        self.passed_bytes.store(0, Ordering::Relaxed);
         let Some(mut round) = lock(&self.checkpoints).begin_round() else {
             return true;
         };

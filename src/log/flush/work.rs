@@ -19,6 +19,8 @@ pub struct FlushWork {
     pub(super) purpose: Purpose,
     pub(super) offset: Offset,
     pub(super) dirty_since: Millis,
+    /// Of batches that were not synced before.
+    pub(super) bytes: u64,
     /// The files that may hold unsynced batches.
     pub(super) logs: Vec<Arc<LogFile>>,
     pub(super) sealed: Vec<Arc<Segment>>,
@@ -37,6 +39,7 @@ pub struct Flushed {
     pub(super) purpose: Purpose,
     pub(super) offset: Offset,
     pub(super) dirty_since: Millis,
+    pub(super) bytes: u64,
     pub(super) names: u64,
     pub(super) sealed: Vec<Offset>,
     pub(super) tails: Option<(Arc<Segment>, IndexTails)>,
@@ -44,6 +47,14 @@ pub struct Flushed {
 }
 
 impl Flushed {
+    /// By so many bytes a checkpoint could move the recovery point; 0 after a commit.
+    pub fn checkpointed_bytes(&self) -> u64 {
+        match &self.outcome {
+            Ok(done) if !done.abandoned => self.bytes,
+            Ok(_) | Err(_) => 0,
+        }
+    }
+
     /// The flush met a full disk; nothing else failed.
     pub fn may_be_retried(&self) -> bool {
         matches!(self.outcome, Err(Error::DiskFull { .. }))
@@ -166,6 +177,7 @@ impl FlushWork {
             purpose: self.purpose,
             offset: self.offset,
             dirty_since: self.dirty_since,
+            bytes: self.bytes,
             names: self.names,
             sealed: self.sealed.iter().map(|s| s.base_offset()).collect(),
             tails: self.tails,
