@@ -7,6 +7,8 @@ import statistics
 CPU_WAIT_PER_RUN_MAX = 1.0
 LATENCY_WAIT_PER_RUN_MAX = 0.05
 LATENCY_FOREIGN_MAX = 0.05
+# Of the wall time: a client that mostly waits for answers runs so little that any wait is much of it.
+LATENCY_WAIT_MIN = 0.01
 CPU_FOREIGN_MAX = 0.5
 
 
@@ -37,7 +39,8 @@ def disturbed(cost, latency):
     for latency the CPU of foreign processes decides in the place of the broker's run queue."""
     if latency:
         waited = wait_per_run(cost["client"])
-        if waited > LATENCY_WAIT_PER_RUN_MAX:
+        is_felt = cost["client"]["wait_ns"] > LATENCY_WAIT_MIN * cost["wall_ns"]
+        if waited > LATENCY_WAIT_PER_RUN_MAX and is_felt:
             return f"client wait/run {waited:.2f}"
         foreign = foreign_share(cost)
         return f"foreign CPU {foreign:.0%}" if foreign > LATENCY_FOREIGN_MAX else None
