@@ -26,7 +26,7 @@ type Found = HashMap<TopicPartition, Option<TopicId>>;
 type Futures = Vec<(PathBuf, Option<(TopicId, i32)>)>;
 
 /// A round is written once recovery points have passed this much, however young the last one is.
-pub(super) const PASSED_BYTES: u64 = 256 << 20;
+pub(super) const PASSED_BYTES: u64 = 128 << 20;
 
 /// See the module.
 pub struct Volume {

@@ -67,6 +67,7 @@ pub fn commit(target: &Target) -> Result<Value> {
         .map(|index| {
             let group = format!("{}-{index}", target.topic);
             await_coordinator(&mut setup, &group)?;
+            await_loaded(&mut setup, &group)?;
             let request = commit_request(&group, &target.topic, 0..1);
             Ok(Rc::new(frames::request(COMMIT, &request)?))
         })
