@@ -30,6 +30,8 @@ pub struct Trimmer {
 struct Trimmed {
     /// It was here.
     floor: i64,
+    /// It was here behind a clean stop.
+    settled: i64,
     /// It was asked to be here; behind this offset nothing may be missing.
     asked: i64,
 }
@@ -83,12 +85,14 @@ impl Trimmer {
     }
 
     /// Judges the log start after a restart. `keeps`: retention must leave so many bytes, where
-    /// it moved the start and no power loss took what it had left.
+    /// it moved the start and no power loss took what it had left. `was_stopped`: the broker ended
+    /// cleanly before.
     pub fn check(
         &mut self,
         place: (&'static str, i32),
         (start, bytes): (i64, u64),
         keeps: Option<u64>,
+        was_stopped: bool,
         findings: &mut Findings,
     ) {
         let known = match self.places.get_mut(&place) {
@@ -96,18 +100,22 @@ impl Trimmer {
             None => self.others.entry(place).or_default(),
         };
         let (topic, partition) = place;
-        // What retention has moved and no checkpoint tells yet may come back.
-        if start < known.floor && keeps.is_none() {
-            let floor = known.floor;
+        // What retention alone has moved stands in a checkpoint only some time later: a crash may
+        // bring it back, a stop may not.
+        let floor = match keeps.is_some() && !was_stopped {
+            true => known.settled,
+            false => known.floor,
+        };
+        if start < floor {
             findings.say(format!(
                 "{topic}-{partition}: the log start went back from {floor} to {start}"
             ));
         }
         let has_moved = start > known.floor;
-        known.floor = match keeps {
-            Some(_) => start,
-            None => known.floor.max(start),
-        };
+        known.floor = start;
+        if was_stopped {
+            known.settled = start;
+        }
         let is_allowed = match keeps {
             Some(keeps) => !has_moved || bytes >= keeps,
             None => start <= known.asked,

@@ -260,7 +260,8 @@ fn torture_one(
         match restarted {
             Ok(broker) => {
                 running = Some(broker);
-                world.judge(&site.bootstrap, lost_power && !all_durable)?;
+                let lost = lost_power && !all_durable;
+                world.judge(&site.bootstrap, lost, ending.is_clean())?;
             }
             Err(error) => world.findings.say(format!("{error:#}")),
         }

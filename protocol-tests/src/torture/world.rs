@@ -203,8 +203,8 @@ impl World {
     }
 
     /// After a restart: retries what is in doubt and compares everything with what is there.
-    /// `lost_power`: only what was synced had to stay.
-    pub fn judge(&mut self, bootstrap: &str, lost_power: bool) -> Result<()> {
+    /// `lost_power`: only what was synced had to stay. `was_stopped`: the broker ended cleanly.
+    pub fn judge(&mut self, bootstrap: &str, lost_power: bool, was_stopped: bool) -> Result<()> {
         self.admin
             .check(bootstrap, lost_power, &mut self.findings)?;
         if !self.findings.is_empty() {
@@ -225,14 +225,20 @@ impl World {
         }
         self.settings.check(bootstrap, &mut self.findings)?;
         for at in 0..self.consumers.len() {
-            if let Err(violation) = self.judge_partition(at, bootstrap, lost_power) {
+            if let Err(violation) = self.judge_partition(at, bootstrap, lost_power, was_stopped) {
                 self.findings.say(format!("{violation:#}"));
             }
         }
         Ok(())
     }
 
-    fn judge_partition(&mut self, at: usize, bootstrap: &str, lost_power: bool) -> Result<()> {
+    fn judge_partition(
+        &mut self,
+        at: usize,
+        bootstrap: &str,
+        lost_power: bool,
+        was_stopped: bool,
+    ) -> Result<()> {
         let consumer = &self.consumers[at];
         let place = (consumer.topic, consumer.partition);
         let whole = consumer::read_all(place, bootstrap, self.run)?;
@@ -256,7 +262,8 @@ impl World {
         let keeps = topic
             .keeps
             .map(|bytes| if view.may_be_cut { 0 } else { bytes });
-        self.trimmer.check(place, start, keeps, &mut self.findings);
+        self.trimmer
+            .check(place, start, keeps, was_stopped, &mut self.findings);
         Ok(())
     }
 

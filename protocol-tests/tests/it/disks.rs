@@ -22,7 +22,7 @@ const OUT_OF_RANGE: ResponseError = ResponseError::OffsetOutOfRange;
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A broker sees within this time that its disk has room again, unless the machine is busy just then.
+/// A broker sees within this time that its disk has room again.
 pub const RESUMED_WITHIN: Duration = Duration::from_secs(5);
 
 pub fn site(directory: &Path, overrides: &[&str]) -> Site {
@@ -314,7 +314,6 @@ fn d12_a_full_disk_refuses_producers_loses_nothing_and_goes_on_when_it_has_room(
     let mut client = connect(&site);
     let created = client.create_topic("t", 1, &[("retention.ms", "-1")]);
     created.expect("an answer").expect("created");
-    let mut best = PATIENCE;
     for round in 0..3 {
         let refused = loop {
             if let Err(error) = produce(&mut client, "t", 0, 500_000) {
@@ -333,9 +332,8 @@ fn d12_a_full_disk_refuses_producers_loses_nothing_and_goes_on_when_it_has_room(
         let took = wait_for("writes to resume", || {
             produce(&mut client, "t", 0, 500_000) == Ok(end)
         });
-        best = best.min(took);
+        assert!(took < RESUMED_WITHIN, "resumed after {took:?}");
     }
-    assert!(best < RESUMED_WITHIN, "resumed after {best:?} at best");
     let (start, end) = (
         offset(&mut client, "t", 0, EARLIEST).expect("a start"),
         offset(&mut client, "t", 0, LATEST).expect("an end"),

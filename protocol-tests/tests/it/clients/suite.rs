@@ -26,9 +26,6 @@ const SETTINGS: &[&str] = &[
 
 /// The whole run takes half a minute; a test that hangs ends after this.
 const TEST_DEADLINE_S: &str = "180";
-/// Some of the tests give a broker half a second or one, which a busy machine does not always have:
-/// what fails is run again, on another broker where that is ours.
-const ATTEMPTS: u32 = 3;
 const FEWEST_PASSED: usize = 49;
 
 /// A test that is not run, and why.
@@ -86,44 +83,23 @@ fn kafka_pythons_own_tests_pass() -> Result<()> {
         return Ok(());
     }
     let Ok(bootstrap) = std::env::var("OTTLA_TEST_BOOTSTRAP") else {
-        return judge(&On::Ottla, |tests, exceptions| {
-            let ottla = broker::start_process_with(SETTINGS)?;
-            run(&home, &ottla.bootstrap, tests, exceptions)
-        });
+        let ottla = broker::start_process_with(SETTINGS)?;
+        return judge(&home, &ottla.bootstrap, &On::Ottla);
     };
     let given = std::env::var("OTTLA_ORACLE_SETTINGS").unwrap_or_default();
     if !given.split(' ').any(|it| it == "num.partitions=4") {
         eprintln!("skipped on Kafka: it wants four partitions for each topic");
         return Ok(());
     }
-    judge(&On::Kafka, |tests, exceptions| {
-        run(&home, &bootstrap, tests, exceptions)
-    })
+    judge(&home, &bootstrap, &On::Kafka)
 }
 
-/// Verdicts by test, and all that was printed.
-type Ran = (BTreeMap<String, String>, String);
-
-/// `run` is given files, or single tests, and what to leave out of them.
-fn judge(subject: &On, run: impl Fn(&[String], &[&Exception]) -> Result<Ran>) -> Result<()> {
+fn judge(home: &Path, bootstrap: &str, subject: &On) -> Result<()> {
     let exceptions: Vec<&Exception> = EXCEPTIONS
         .iter()
         .filter(|it| it.on == *subject || it.on == On::Both)
         .collect();
-    let files: Vec<String> = FILES.iter().map(|&file| file.to_owned()).collect();
-    let (mut verdicts, mut printed) = run(&files, &exceptions)?;
-    for _ in 1..ATTEMPTS {
-        let passed = |verdict: &str| verdict == "PASSED";
-        let failed = verdicts.iter().filter(|(_, verdict)| !passed(verdict));
-        let failed: Vec<String> = failed.map(|(test, _)| test.clone()).collect();
-        if failed.is_empty() {
-            break;
-        }
-        println!("kafka-python: once more {failed:?}");
-        let (again, said) = run(&failed, &exceptions)?;
-        verdicts.extend(again);
-        printed += &said;
-    }
+    let (verdicts, printed) = run(home, bootstrap, &exceptions)?;
     for Exception { test, reason, .. } in &exceptions {
         println!("kafka-python: {test} is not run: {reason}");
     }
@@ -140,7 +116,11 @@ fn judge(subject: &On, run: impl Fn(&[String], &[&Exception]) -> Result<Ran>) ->
 }
 
 /// Each test with what became of it, and all that was printed.
-fn run(home: &Path, bootstrap: &str, tests: &[String], exceptions: &[&Exception]) -> Result<Ran> {
+fn run(
+    home: &Path,
+    bootstrap: &str,
+    exceptions: &[&Exception],
+) -> Result<(BTreeMap<String, String>, String)> {
     let python: PathBuf = home.join("bin/python");
     let left_out: Vec<String> = exceptions
         .iter()
@@ -152,7 +132,7 @@ fn run(home: &Path, bootstrap: &str, tests: &[String], exceptions: &[&Exception]
         // Its own settings print a megabyte of traces.
         .args(["-o", "addopts=", "-o", "log_level=WARNING"])
         .args(["--timeout", TEST_DEADLINE_S, "-k", &left_out.join(" and ")])
-        .args(tests)
+        .args(FILES)
         .current_dir(home.join("source"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("KAFKA_VERSION", "4.1")
@@ -166,8 +146,9 @@ fn run(home: &Path, bootstrap: &str, tests: &[String], exceptions: &[&Exception]
     let verdicts = printed.lines().filter_map(|line| {
         let (verdict, rest) = line.split_once(' ')?;
         let known = ["PASSED", "FAILED", "ERROR"].contains(&verdict);
-        let test = rest.split(" - ").next()?;
-        (known && test.contains("::")).then(|| (test.to_owned(), verdict.to_owned()))
+        let (_, test) = rest.split_once("::").filter(|_| known)?;
+        let test = test.split(" - ").next()?;
+        Some((test.to_owned(), verdict.to_owned()))
     });
     Ok((verdicts.collect(), printed))
 }

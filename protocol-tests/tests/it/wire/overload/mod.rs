@@ -27,7 +27,7 @@ const OTTLA: &str = "its memory is bounded otherwise";
 /// Beside a crowd the same work may cost half as much again, in the best turn of some.
 const COST_BESIDE: f64 = 1.5;
 /// Whoever is held up by a crowd waits for a minute or for ever.
-const HELD_UP: Duration = Duration::from_secs(50);
+const HELD_UP: Duration = Duration::from_secs(20);
 
 /// A client that does honest work and measures what that costs the broker.
 struct Healthy {

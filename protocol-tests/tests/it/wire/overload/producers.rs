@@ -99,7 +99,9 @@ fn ten_times_the_load_is_served_at_the_same_rate_within_512_mib() {
         peak.push(Load::start(&subject, &topic, PRODUCERS).rate());
         overloaded.push(Load::start(&subject, &topic, 10 * PRODUCERS).rate());
     }
+    let recovered_in = Stopwatch::start();
     let after = healthy.best_of(5);
+    let recovered_in = recovered_in.elapsed();
     // Rounds side by side: what else the machine does changes from one to the next.
     let ratios = peak
         .iter()
@@ -109,9 +111,9 @@ fn ten_times_the_load_is_served_at_the_same_rate_within_512_mib() {
     let peak_kib = subject.proc().peak_kib();
     eprintln!(
         "{peak:.0?} requests/s, tenfold {overloaded:.0?}: {goodput:.2}; {alone:?} before, \
-         {after:?} in the best of the first rounds after; {peak_kib} KiB at the peak"
+         {after:?} after, seen after {recovered_in:?}; {peak_kib} KiB at the peak"
     );
     assert!(goodput >= 0.8, "{goodput}");
-    assert!(after <= alone * COST_AFTER, "not itself again");
+    assert!(recovered_in <= Duration::from_secs(5) && after <= alone * COST_AFTER);
     assert!(peak_kib <= LIMIT_KIB * 11 / 10);
 }
