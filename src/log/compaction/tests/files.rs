@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::LogOptions;
+use crate::log::relocate::LogCopy;
+use crate::types::TopicPartition;
 
 #[test]
 fn a_compacted_log_reads_the_same_after_every_kind_of_end() {
@@ -82,6 +85,47 @@ fn what_retention_was_faster_with_is_left_alone() {
         .filter(|(n, _)| n.ends_with(".log"))
         .collect();
     assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn a_move_copies_the_indexes_of_a_compacted_segment_and_not_those_it_replaces() {
+    let node = Node::new();
+    // The record with the largest timestamp is to go.
+    let mut log = log_of(&node, "a=1 b=1 c=1\n c=2\n x=1");
+    let inspection = log.inspect(rules(), 5, None).unwrap();
+    let dirt = inspection.dirt(NOW).unwrap().unwrap();
+    let mut round = inspection.begin(&dirt, Default::default(), LIMITS, NOW);
+    let mut pace = |_| ControlFlow::Continue(());
+    let groups = round.map_keys(&mut pace).unwrap().unwrap();
+    let Copied::Changed(cleaned) = round.copy(groups[0].clone(), &mut pace).unwrap() else {
+        panic!("a record is to go");
+    };
+    let TryEnter::Entered(gate) = cleaned.try_enter() else {
+        panic!("nobody else is here");
+    };
+    assert!(log.replace(&cleaned));
+    // The list has changed, the names have not.
+    let view = log.copy_view();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let cx = context(elsewhere.path(), LogOptions::default());
+    let partition = TopicPartition {
+        topic: "topic".into(),
+        partition: 0,
+    };
+    let mut copy = LogCopy::begin(&cx, &partition, node.topic_id).unwrap();
+    std::thread::scope(|scope| {
+        let (copied, reached) = std::sync::mpsc::channel();
+        let copying = scope.spawn(move || copy.copy(&view, |_, _| copied.send(()).is_ok()));
+        reached.recv().expect("the batches are copied");
+        cleaned.rename(gate).unwrap();
+        for () in reached {}
+        copying.join().unwrap().unwrap();
+    });
+    let future = std::fs::read_dir(elsewhere.path()).unwrap().flatten();
+    let mut future = future.filter(|entry| entry.path().is_dir());
+    let index = "00000000000000000000.timeindex";
+    let copied = std::fs::read(future.next().unwrap().path().join(index)).unwrap();
+    assert_eq!(copied, std::fs::read(node.path(index)).unwrap());
 }
 
 #[test]
