@@ -36,8 +36,8 @@ fn needs_files(shared: &Shared, version: i16, request: &ListOffsetsRequest) -> b
                 query(version, asked.timestamp),
                 Ok(Some(OffsetQuery::AtOrAfter(_) | OffsetQuery::MaxTimestamp))
             );
-            let partition = shared.partitions.find(&topic.name, asked.partition_index);
-            searches || partition.is_ok_and(|partition| !partition.is_opened())
+            let partitions = &shared.partitions;
+            searches || partitions.is_unopened(&topic.name, asked.partition_index)
         })
     })
 }

@@ -27,10 +27,8 @@ pub fn handle(cx: &RequestContext, request: OffsetForLeaderEpochRequest) -> Outc
 
 fn opens_logs(shared: &Shared, request: &OffsetForLeaderEpochRequest) -> bool {
     request.topics.iter().any(|topic| {
-        topic.partitions.iter().any(|asked| {
-            let partition = shared.partitions.find(&topic.topic, asked.partition);
-            partition.is_ok_and(|partition| !partition.is_opened())
-        })
+        let mut asked = topic.partitions.iter().map(|asked| asked.partition);
+        asked.any(|partition| shared.partitions.is_unopened(&topic.topic, partition))
     })
 }
 

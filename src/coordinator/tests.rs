@@ -108,19 +108,7 @@ fn stage() -> Stage {
             name: "tally".to_owned(),
             topic_id,
         },
-        MetadataRecord::Partition(records::Partition {
-            topic_id,
-            partition_id: 0,
-            replicas: vec![BrokerId(1)],
-            isr: vec![BrokerId(1)],
-            removing_replicas: vec![],
-            adding_replicas: vec![],
-            leader: Some(BrokerId(1)),
-            recovering: false,
-            leader_epoch: 0,
-            partition_epoch: 0,
-            directories: vec![uuid::Uuid::nil()],
-        }),
+        MetadataRecord::Partition(records::Partition::of_one(topic_id, BrokerId(1))),
     ];
     let records = (0..).map(MetadataOffset).zip(&records);
     let image = Image::empty("c").apply(records).expect("they fit");

@@ -115,6 +115,26 @@ pub struct Partition {
     pub directories: Vec<Uuid>,
 }
 
+#[cfg(test)]
+impl Partition {
+    /// The only one of its topic, on one broker that leads it.
+    pub fn of_one(topic_id: TopicId, broker: BrokerId) -> Partition {
+        Partition {
+            partition_id: 0,
+            topic_id,
+            replicas: vec![broker],
+            isr: vec![broker],
+            removing_replicas: vec![],
+            adding_replicas: vec![],
+            leader: Some(broker),
+            recovering: false,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![Uuid::nil()],
+        }
+    }
+}
+
 /// What changed in a partition: `None` is "as before". Each such record raises the partition
 /// epoch by one, and one that names a leader, even the same, raises the leader epoch by one
 /// (kafka:PartitionRegistration.merge).

@@ -94,6 +94,12 @@ impl Partitions {
         &self.cleaner_bell
     }
 
+    /// Whether it is led here and its log has not been opened yet, which may read files for long.
+    pub fn is_unopened(&self, topic: &str, partition: i32) -> bool {
+        let found = self.find(topic, partition);
+        found.is_ok_and(|partition| !partition.is_opened())
+    }
+
     /// R186: an unknown name is 3, a partition that is known but not led here is 6.
     pub fn find(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ResponseError> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);

@@ -50,19 +50,10 @@ impl Node {
                     name: topic.name.to_string(),
                     topic_id: topic.id,
                 });
-                records.push(MetadataRecord::Partition(records::Partition {
-                    partition_id: 0,
-                    topic_id: topic.id,
-                    replicas: vec![BrokerId(1)],
-                    isr: vec![BrokerId(1)],
-                    removing_replicas: vec![],
-                    adding_replicas: vec![],
-                    leader: Some(BrokerId(1)),
-                    recovering: false,
-                    leader_epoch: 0,
-                    partition_epoch: 0,
-                    directories: vec![uuid::Uuid::nil()],
-                }));
+                records.push(MetadataRecord::Partition(records::Partition::of_one(
+                    topic.id,
+                    BrokerId(1),
+                )));
             }
             let records = (0..).map(MetadataOffset).zip(&records);
             Image::empty("c").apply(records).expect("they fit")
