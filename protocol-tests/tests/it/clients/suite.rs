@@ -26,6 +26,8 @@ const SETTINGS: &[&str] = &[
 
 /// The whole run takes half a minute; a test that hangs ends after this.
 const TEST_DEADLINE_S: &str = "180";
+/// How often a test is run whose consumer has forgotten its topic, see [`forgot_its_topic`].
+const ATTEMPTS: u32 = 3;
 const FEWEST_PASSED: usize = 49;
 
 /// A test that is not run, and why.
@@ -83,23 +85,43 @@ fn kafka_pythons_own_tests_pass() -> Result<()> {
         return Ok(());
     }
     let Ok(bootstrap) = std::env::var("OTTLA_TEST_BOOTSTRAP") else {
-        let ottla = broker::start_process_with(SETTINGS)?;
-        return judge(&home, &ottla.bootstrap, &On::Ottla);
+        return judge(&On::Ottla, |tests, exceptions| {
+            let ottla = broker::start_process_with(SETTINGS)?;
+            run(&home, &ottla.bootstrap, tests, exceptions)
+        });
     };
     let given = std::env::var("OTTLA_ORACLE_SETTINGS").unwrap_or_default();
     if !given.split(' ').any(|it| it == "num.partitions=4") {
         eprintln!("skipped on Kafka: it wants four partitions for each topic");
         return Ok(());
     }
-    judge(&home, &bootstrap, &On::Kafka)
+    judge(&On::Kafka, |tests, exceptions| {
+        run(&home, &bootstrap, tests, exceptions)
+    })
 }
 
-fn judge(home: &Path, bootstrap: &str, subject: &On) -> Result<()> {
+/// Verdicts by test, and all that was printed.
+type Ran = (BTreeMap<String, String>, String);
+
+/// `run` is given files, or single tests, and what to leave out of them.
+fn judge(subject: &On, run: impl Fn(&[String], &[&Exception]) -> Result<Ran>) -> Result<()> {
     let exceptions: Vec<&Exception> = EXCEPTIONS
         .iter()
         .filter(|it| it.on == *subject || it.on == On::Both)
         .collect();
-    let (verdicts, printed) = run(home, bootstrap, &exceptions)?;
+    let files: Vec<String> = FILES.iter().map(|&file| file.to_owned()).collect();
+    let (mut verdicts, mut printed) = run(&files, &exceptions)?;
+    for _ in 1..ATTEMPTS {
+        let failed = verdicts.iter().filter(|(_, verdict)| *verdict != "PASSED");
+        let failed: Vec<String> = failed.map(|(test, _)| test.clone()).collect();
+        if failed.is_empty() || !failed.iter().all(|it| forgot_its_topic(it, &printed)) {
+            break;
+        }
+        println!("kafka-python: {failed:?} forgot their topics, once more");
+        let (again, said) = run(&failed, &exceptions)?;
+        verdicts.extend(again);
+        printed = said;
+    }
     for Exception { test, reason, .. } in &exceptions {
         println!("kafka-python: {test} is not run: {reason}");
     }
@@ -115,12 +137,34 @@ fn judge(home: &Path, bootstrap: &str, subject: &On) -> Result<()> {
     Ok(())
 }
 
+/// A race inside kafka-python 3.0.12 (ClusterMetadata.update_metadata): a consumer that subscribes
+/// while its first Metadata request, which names no topics, is under way takes the answer for one
+/// about its topic, and asks again after five minutes. No broker can help it; a fast one meets it
+/// more often. Its trace is a subscription before the last metadata, which knows no topic.
+fn forgot_its_topic(test: &str, printed: &str) -> bool {
+    let name = test.rsplit("::").next().unwrap_or(test);
+    let is_header =
+        |line: &&str| line.starts_with('_') && line.ends_with('_') && line.contains(' ');
+    let mut of_test = printed.lines().skip_while(|line| {
+        let title = line.trim_matches('_').trim();
+        !(is_header(line) && title == name)
+    });
+    let story: Vec<&str> = of_test
+        .by_ref()
+        .skip(1)
+        .take_while(|line| !is_header(line))
+        .collect();
+    let last = |text: &str| story.iter().rposition(|line| line.contains(text));
+    let (subscribed, updated) = (
+        last("Updating subscribed topics to"),
+        last("Updated metadata: ClusterMetadata"),
+    );
+    let knows_none = updated.is_some_and(|at| story[at].contains("topics: 0,"));
+    knows_none && subscribed.is_some() && subscribed < updated
+}
+
 /// Each test with what became of it, and all that was printed.
-fn run(
-    home: &Path,
-    bootstrap: &str,
-    exceptions: &[&Exception],
-) -> Result<(BTreeMap<String, String>, String)> {
+fn run(home: &Path, bootstrap: &str, tests: &[String], exceptions: &[&Exception]) -> Result<Ran> {
     let python: PathBuf = home.join("bin/python");
     let left_out: Vec<String> = exceptions
         .iter()
@@ -130,9 +174,9 @@ fn run(
         .args(["-m", "pytest", "-rA", "--quiet", "--no-header"])
         .args(["-p", "no:cacheprovider", "-W", "ignore"])
         // Its own settings print a megabyte of traces.
-        .args(["-o", "addopts=", "-o", "log_level=WARNING"])
+        .args(["-o", "addopts=", "-o", "log_level=INFO"])
         .args(["--timeout", TEST_DEADLINE_S, "-k", &left_out.join(" and ")])
-        .args(FILES)
+        .args(tests)
         .current_dir(home.join("source"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("KAFKA_VERSION", "4.1")
@@ -146,9 +190,33 @@ fn run(
     let verdicts = printed.lines().filter_map(|line| {
         let (verdict, rest) = line.split_once(' ')?;
         let known = ["PASSED", "FAILED", "ERROR"].contains(&verdict);
-        let (_, test) = rest.split_once("::").filter(|_| known)?;
-        let test = test.split(" - ").next()?;
-        Some((test.to_owned(), verdict.to_owned()))
+        let test = rest.split(" - ").next()?;
+        (known && test.contains("::")).then(|| (test.to_owned(), verdict.to_owned()))
     });
     Ok((verdicts.collect(), printed))
+}
+
+#[test]
+fn only_a_consumer_that_forgot_its_topic_excuses_its_test() {
+    let story = |lines: &[&str]| {
+        let log = lines.join("\n");
+        format!("___ test_other ___\nno log\n___ test_it[gzip] ___\n{log}\n___ test_last ___\n")
+    };
+    let asked = "kafka.subscription Updating subscribed topics to: ('t',)";
+    let none =
+        "kafka.cluster Updated metadata: ClusterMetadata(brokers: 1, topics: 0, coordinators: 0)";
+    let some =
+        "kafka.cluster Updated metadata: ClusterMetadata(brokers: 1, topics: 1, coordinators: 0)";
+    for (lines, is_excused) in [
+        (&[asked, none][..], true),
+        (&[some, asked, none], true),
+        (&[none, asked], false),
+        (&[asked, none, some], false),
+        (&[asked], false),
+        (&[none], false),
+    ] {
+        let found = forgot_its_topic("test/file.py::test_it[gzip]", &story(lines));
+        assert_eq!(found, is_excused, "{lines:?}");
+    }
+    assert!(!forgot_its_topic("test_other", &story(&[asked, none])));
 }
